@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * poller - one thread that owns one bus: asks the driver when the schedule says so, hands samples to a sink.
+ *
+ * Threads    poller_start/stop/free from one thread; poller_device_status from any.
+ * Ownership  Options are copied except driver (taken: freed by poller_free) and the strings, which must outlive it.
+ * Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of these calls.
+ *
+ * Log lines, one per change of state: FG-BUS-SILENT, FG-BUS-BACK, FG-BUS-EXCEPTION, FG-BUS-GARBLED,
+ * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-POINT-CONFIG.
+ */
+#ifndef FG_POLLER_H
+#define FG_POLLER_H
+
+#include "../drivers/driver.h"
+#include "pulse.h"
+#include "sample.h"
+
+struct poller;
+
+/* Takes a sample; must not wait. The sample is lent for the call. */
+typedef void poller_sink(void *context, const struct sample *s);
+
+struct poller_device {
+    const char *name;
+    int unit;
+    uint32_t layout_index; /* goes into sample.device */
+    int64_t every_ms;
+    size_t point_count;
+    const char *const *point_names;
+    const int64_t *point_every_ms; /* one per point; 0: the device's own */
+};
+
+struct poller_options {
+    const char *bus;
+    const char *where; /* the port or host:port, for log lines */
+    struct driver *driver;
+    const struct poller_device *devices; /* driver device index = position here */
+    size_t device_count;
+    poller_sink *sink;
+    void *sink_context;
+    bool (*clock_trusted)(void *context); /* asked once a sample; cheap */
+    uint64_t seed;
+};
+
+/* What status shows of a device. */
+struct poller_device_status {
+    char state[16];          /* "waiting" before the first poll, "ok", "retrying", "silent", "failed" */
+    enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
+    uint8_t exception;
+    int64_t last_good_mono_ms; /* 0: never */
+    uint64_t polls, failed, missed;
+    struct driver_stats stats;
+};
+
+int poller_new(const struct poller_options *options, struct poller **ret);
+int poller_start(struct poller *p);
+/* Asks the thread to end and waits at most wait_ms; false when it is still stuck (a name look-up): the caller
+ * must then not free it and should leave the process. */
+bool poller_stop(struct poller *p, int64_t wait_ms);
+void poller_free(struct poller *p);
+
+const struct pulse *poller_pulse(const struct poller *p);
+const char *poller_bus(const struct poller *p);
+size_t poller_device_count(const struct poller *p);
+const struct poller_device *poller_device(const struct poller *p, size_t device);
+void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
+/* Copies the newest readings of a device (count from options) and when they were taken; false before the first. */
+bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
+                          int64_t *ret_mono_ms);
+/* Poll this device as soon as possible. */
+void poller_hurry(struct poller *p, size_t device);
+
+#endif

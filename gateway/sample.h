@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sample - all readings taken from one device in one attempted poll, and the text in which a sample is stored.
+ *
+ * Threads    Pure functions; a sample belongs to one thread.
+ * Ownership  A sample lends its readings; whoever takes it copies.
+ * Errors     Encoding can only fail through its buffer (buf_ok).
+ *
+ * The stored text ("body") is JSON, one element per point of the device, in layout order:
+ *     23.4 | true          a good value
+ *     null                 the point was not due in this poll
+ *     "bad_crc"            no value, and why
+ *     ["out_of_range",9.9] a measured but implausible number (it stands in `doubtful` when published)
+ * or one bare string ("no_reply") when the whole poll failed.
+ * "Extra" is a JSON object without what is usual; empty text when there is nothing to say:
+ *     {"missed":2,"clock":"untrusted","boot":"<32 hex>","up_ms":12345}
+ */
+#ifndef FG_SAMPLE_H
+#define FG_SAMPLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "decimal.h"
+
+enum quality {
+    QUALITY_GOOD,
+    QUALITY_NOT_DUE,        /* the point was not asked in this poll */
+    QUALITY_NO_REPLY,       /* silence until the timeout */
+    QUALITY_BAD_CRC,        /* a frame of the right shape with a wrong check sum */
+    QUALITY_BAD_FRAME,      /* too short, wrong unit, function or byte count, or foreign bytes */
+    QUALITY_EXCEPTION,      /* the device answered with a Modbus exception */
+    QUALITY_NOT_CONNECTED,  /* the port or host cannot be opened */
+    QUALITY_SENSOR_FAULT,   /* the device says that it has no measurement (invalid value, NaN) */
+    QUALITY_OUT_OF_RANGE,   /* measured, but outside min/max: the number is kept as doubtful */
+    QUALITY_CONFIG_ERROR,   /* the device does not have this register: the profile does not fit */
+};
+#define QUALITY_COUNT (QUALITY_CONFIG_ERROR + 1)
+
+enum value_kind { VALUE_NONE, VALUE_BOOL, VALUE_NUMBER };
+
+struct value {
+    enum value_kind kind;
+    bool boolean;
+    struct decimal number;
+};
+
+struct reading {
+    enum quality quality;
+    struct value value; /* VALUE_NONE unless the quality is GOOD or OUT_OF_RANGE */
+};
+
+struct sample {
+    uint32_t device;      /* index in the layout in force */
+    int64_t wall_ms;      /* when the last byte of the last answer came, or when the poll was given up */
+    int64_t mono_ms;      /* the same instant on the monotonic clock */
+    bool clock_trusted;   /* whether wall_ms can be believed */
+    enum quality failed;  /* QUALITY_GOOD unless the whole poll failed; then count may be 0 */
+    uint32_t missed;      /* periods skipped before this sample */
+    size_t count;         /* points of the device, in layout order */
+    const struct reading *readings;
+};
+
+/* The published word for a quality: "good", "no_reply", "bad_crc", ... */
+const char *quality_word(enum quality q);
+
+void sample_encode_body(const struct sample *s, struct buf *body);
+/* boot_id as clock_boot_id() gives it; appends nothing when there is nothing unusual. */
+void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra);
+
+/* Walks the elements of a stored body without unpacking it. Start with *cursor = body text of an array;
+ * yields each element as a slice. false at the end or when the text is not such an array. */
+struct sample_element {
+    const char *text;
+    size_t len;
+};
+bool sample_next_element(const char **cursor, const char *end, struct sample_element *ret);
+
+#endif

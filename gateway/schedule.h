@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * schedule - which device of a bus to ask next, and when. Pure: time is an argument.
+ *
+ * Threads    One thread (the poller's).
+ * Ownership  schedule_new() allocates everything; nothing afterwards.
+ * Errors     schedule_new(): NULL without memory.
+ *
+ * Deadlines lie on a fixed grid: phase + n x period, so nothing drifts. Periods that pass unserved are skipped
+ * and counted (missed), never made up in a burst. Earliest due first; a device just served goes behind every
+ * other overdue one. After 3 silent polls in a row a device is only probed, at 1, 2, 4 ... 60 s with jitter
+ * (never oftener than its own period), one probe between two regular polls at most.
+ */
+#ifndef FG_SCHEDULE_H
+#define FG_SCHEDULE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct schedule;
+
+struct schedule_device {
+    int64_t every_ms;
+    const int64_t *point_every_ms; /* one per point; 0: the device's own; NULL: all the device's */
+    size_t point_count;
+};
+
+enum schedule_what { SCHEDULE_POLL, SCHEDULE_PROBE };
+
+struct schedule_turn {
+    size_t device;
+    enum schedule_what what;
+    int64_t due_mono_ms; /* when to begin; may be in the past */
+    uint32_t missed;     /* periods skipped before this turn */
+    const bool *due;     /* POLL: which points; lent until the next call */
+};
+
+/* seed: for phases and jitter; a fixed seed makes everything repeatable. */
+struct schedule *schedule_new(const struct schedule_device *devices, size_t count, int64_t now_mono_ms,
+                              uint64_t seed);
+void schedule_free(struct schedule *s);
+/* The next turn; false when there is no device at all. Does not change anything until schedule_done(). */
+bool schedule_next(struct schedule *s, int64_t now_mono_ms, struct schedule_turn *ret);
+/* The turn was carried out; answered: the device gave any answer (an exception is one). */
+void schedule_done(struct schedule *s, const struct schedule_turn *turn, int64_t now_mono_ms, bool answered);
+/* A poll of this device as soon as possible (a command asked for it). */
+void schedule_hurry(struct schedule *s, size_t device, int64_t now_mono_ms);
+/* True while the device is only probed. */
+bool schedule_is_silent(const struct schedule *s, size_t device);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store - durable, numbered log of samples and events in one SQLite file, and what each uplink still has to send.
+ *
+ * Threads    Any thread may call any function; store_close() must be the last call. One writer thread inside
+ *            commits; one SQLite connection, guarded by one lock.
+ *            store_append() and store_append_event() never wait for the disk; store_read() may wait for one flush.
+ * Ownership  The store copies what it is given and lends nothing out.
+ * Errors     Negative FG_E* (err.h). ret_ arguments are set only on success.
+ *            Nothing here logs: what the caller should say is in store_status() and in notes.
+ *
+ * A record is (stream, seq). seq is given at commit and strictly rises without holes but those a loss event
+ * names; a new stream goes on counting where the old one ended, so seq alone is unique in the file, and the first
+ * record of each stream is the event stream_opened, with "first" and "reason".
+ */
+#ifndef FG_STORE_H
+#define FG_STORE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "err.h"
+#include "pulse.h"
+#include "sample.h"
+
+#define STORE_STREAM_TEXT 17 /* 16 hex digits and the end */
+
+struct store;
+
+struct store_uplink {
+    const char *name;
+    bool start_now; /* a new uplink begins with what is committed from now on, not with the oldest record */
+};
+
+struct store_options {
+    const char *path;          /* the database; side files stand beside it */
+    int64_t max_bytes;         /* database and WAL together */
+    int64_t commit_every_ms;
+    int64_t keep_delivered_ms;
+    const char *layout;        /* layout text in force (layout.h) */
+    size_t layout_len;
+    const char *software;      /* version, for the started event */
+    const struct store_uplink *uplinks;
+    size_t uplink_count;
+    const char *machine_id;    /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
+    void (*on_commit)(void *context); /* called by the writer after each commit with news; must not wait */
+    void *on_commit_context;
+};
+
+struct store_record {
+    uint64_t seq;
+    int64_t ts_ms;
+    bool is_event;
+    uint32_t device; /* index in the batch's layout; samples only */
+    const char *body; /* sample.h; for an event its JSON object */
+    size_t body_len;
+    const char *extra; /* sample.h; may be empty */
+    size_t extra_len;
+};
+
+/* Records of one stream and one layout, in rising seq. Reused from call to call without allocating. */
+struct store_batch {
+    char stream[STORE_STREAM_TEXT];
+    uint32_t layout;
+    struct store_record *records;
+    size_t count, cap;
+    struct buf text;
+};
+
+void store_batch_init(struct store_batch *b);
+void store_batch_fini(struct store_batch *b);
+
+/* Opens or creates; starts the writer. FG_EFOREIGN with a note: the file is not ours or newer than we are.
+ * A damaged file is set aside, what is readable goes on, and an event says so. */
+int store_open(const struct store_options *options, struct store **ret, struct err_note *note);
+/* Commits everything appended, progress too, and closes. Accepts NULL. */
+void store_close(struct store *s);
+
+/* FG_EFULL: the queue to the writer is full; the sample is counted and an event will say so. */
+int store_append(struct store *s, const struct sample *sample);
+/* body: a JSON object beginning with {"event":"...". */
+int store_append_event(struct store *s, int64_t wall_ms, const char *body);
+
+struct store_limits {
+    size_t max_records;
+    size_t max_bytes; /* of body and extra text */
+};
+/* Undelivered records of an uplink with from <= seq <= to, oldest first, of one stream and layout.
+ * Returns how many (0: none). Every undelivered seq between the first and last returned is in the batch. */
+int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const struct store_limits *limits,
+               struct store_batch *ret);
+/* The broker acknowledged every record of [first, last] that was still undelivered. Remembered at once,
+ * written with a later commit, at most 10 s after. */
+int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t last);
+/* The broker refuses these for good: they are dropped for this uplink with a loss event. */
+int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last);
+
+/* Undelivered records of the uplink from here on; first/last of what waits; false when nothing waits. */
+bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_count);
+/* The newest committed seq. */
+uint64_t store_newest(struct store *s);
+/* FG_ENOTFOUND. Appends the stored text. */
+int store_layout(struct store *s, uint32_t layout, struct buf *ret_text);
+/* The layouts of an uplink's waiting records and the one in force, rising; returns how many (at most cap). */
+int store_layouts_waiting(struct store *s, size_t uplink, uint32_t *ret, size_t cap);
+/* Streams that have waiting records of the uplink, and the current one: [{"stream":"..","first":n},...] */
+int store_streams_waiting(struct store *s, size_t uplink, struct buf *ret_json);
+
+struct store_uplink_status {
+    uint64_t accepted, delivered, waiting, dropped; /* accepted = delivered + waiting + dropped */
+    int64_t oldest_waiting_ms;                      /* wall time of the oldest waiting record; 0: none */
+};
+struct store_status {
+    char stream[STORE_STREAM_TEXT];
+    uint32_t layout;
+    bool durable;            /* false while running on memory */
+    uint64_t newest;         /* seq */
+    uint64_t queue_dropped;  /* samples that did not get into the queue since start */
+    int64_t bytes;           /* database and WAL */
+    int64_t max_bytes;
+    uint64_t records;        /* in the file */
+    uint64_t commits;
+    bool disk_failing;       /* the last commit failed */
+    struct err_note disk_note;
+};
+void store_status(struct store *s, struct store_status *ret);
+void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret);
+const struct pulse *store_pulse(const struct store *s);
+
+#endif

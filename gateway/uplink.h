@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uplink - one thread that brings one destination everything the store holds for it, live lane before backlog lane.
+ *
+ * Threads    uplink_new/start/stop/free from one thread; uplink_wake and uplink_status from any.
+ * Ownership  Options are copied shallowly: strings and store must outlive the uplink.
+ * Errors     FG_EINVALID with a note, FG_ENOMEM. Failures of the link are status and log lines.
+ *
+ * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after losing
+ * an established link uniform in 0..20 s, else 1 s doubling to 60 s, jittered; urls tried in order.
+ * Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED, FG-LINK-CREDENTIAL.
+ */
+#ifndef FG_UPLINK_H
+#define FG_UPLINK_H
+
+#include "err.h"
+#include "mqtt.h"
+#include "payload.h"
+#include "pulse.h"
+#include "store.h"
+
+struct uplink;
+
+struct uplink_options {
+    const char *name;
+    size_t store_index; /* position in store_options.uplinks */
+    struct store *store;
+    const char *const *urls;
+    size_t url_count;
+    const char *topic; /* prefix, placeholders already replaced */
+    const struct payload_format *format;
+    bool gzip;
+    struct mqtt_options mqtt;
+    const char *username;
+    const char *password_path; /* read at each connect; NULL: none */
+    struct payload_identity who;
+    bool oldest_first;
+    int64_t max_rate; /* backlog bytes per second; 0: no ceiling */
+    size_t batch_samples;
+    size_t batch_bytes;
+    int64_t batch_delay_ms;
+    size_t live_depth;         /* how many of the newest records are live on connecting: one round of devices */
+    int64_t puback_timeout_ms; /* 30 s */
+    const char *config_state;  /* "current" or "fallback" */
+    const char *state_dir;     /* where the connection counter is kept */
+    bool (*clock_trusted)(void *context);
+    void *context;
+    uint64_t seed;             /* for jitter */
+};
+
+struct uplink_status {
+    bool connected;
+    int64_t since_mono_ms;  /* of the present state */
+    char url[256];          /* connected to, or tried last; never with a password */
+    char reason[256];       /* why down */
+    int64_t next_try_mono_ms; /* 0 while connected */
+    uint64_t connects;
+    uint64_t messages, bytes; /* acknowledged since start */
+    uint64_t refused;         /* messages */
+    int64_t drain_ms;         /* estimate until the backlog is empty; -1: unknown; 0: empty */
+};
+
+int uplink_new(const struct uplink_options *options, struct uplink **ret, struct err_note *note);
+int uplink_start(struct uplink *u);
+/* New records were committed. Never waits. */
+void uplink_wake(struct uplink *u);
+/* Publishes the offline state, disconnects, ends the thread; false when it is still stuck after wait_ms. */
+bool uplink_stop(struct uplink *u, int64_t wait_ms);
+void uplink_free(struct uplink *u);
+void uplink_status(struct uplink *u, struct uplink_status *ret);
+const struct pulse *uplink_pulse(const struct uplink *u);
+
+#endif
