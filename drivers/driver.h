@@ -19,24 +19,25 @@
 
 /* Counters of one device since start; a copy is taken for status, so plain integers are enough. */
 struct driver_stats {
-    uint64_t requests;     /* sent, retries included */
-    uint64_t replies;      /* good answers, exceptions included */
-    uint64_t timeouts;     /* silence */
+    uint64_t requests; /* sent, retries included */
+    uint64_t replies;  /* good answers, exceptions included */
+    uint64_t timeouts; /* silence */
     uint64_t bad_crc;
-    uint64_t bad_frame;    /* short, wrong unit/function/count, foreign bytes */
+    uint64_t bad_frame; /* short, wrong unit/function/count, foreign bytes */
     uint64_t exceptions;
-    uint64_t late;         /* late answers discarded */
-    uint64_t reconnects;   /* counted on the device that met it */
+    uint64_t late;       /* late answers discarded */
+    uint64_t reconnects; /* counted on the device that met it */
     uint32_t reply_last_ms, reply_max_ms;
     uint64_t reply_total_ms; /* over replies, for the mean */
 };
 
 struct driver_result {
-    enum quality failed;   /* QUALITY_GOOD when at least one block was answered with data */
-    int64_t wall_ms;       /* when the last byte of the last answer came, or when it was given up */
+    enum quality failed; /* QUALITY_GOOD when at least one block was answered with data */
+    int64_t wall_ms;     /* when the last byte of the last answer came, or when it was given up */
     int64_t mono_ms;
-    uint8_t exception;     /* the code, when failed is QUALITY_EXCEPTION */
-    struct err_note note;  /* on failure: what the port or host said ("/dev/ttyUSB0: No such file or directory") */
+    uint8_t exception; /* the code, when failed is QUALITY_EXCEPTION */
+    struct err_note
+        note; /* on failure: what the port or host said ("/dev/ttyUSB0: No such file or directory") */
 };
 
 struct driver;
@@ -48,7 +49,8 @@ struct driver_ops {
                  struct driver_result *ret);
     /* One short request without retries: is the device there? */
     void (*probe)(struct driver *d, size_t device, struct driver_result *ret);
-    /* A running poll or probe gives up as soon as it can; later calls return QUALITY_NOT_CONNECTED at once. */
+    /* A running poll or probe gives up as soon as it can; later calls return QUALITY_NOT_CONNECTED at once.
+     */
     void (*cancel)(struct driver *d);
     /* A snapshot of a device's counters; from any thread. */
     void (*stats)(struct driver *d, size_t device, struct driver_stats *ret);

@@ -16,18 +16,18 @@
 enum modbus_protocol { MODBUS_RTU, MODBUS_TCP, MODBUS_RTU_OVER_TCP };
 
 struct modbus_line {
-    int baud;         /* bits per second */
-    char format[4];   /* "8N1", "8E1", "8O1", "8N2" */
+    int baud;       /* bits per second */
+    char format[4]; /* "8N1", "8E1", "8O1", "8N2" */
 };
 
 struct modbus_device_options {
     const char *name;
-    int unit;                 /* 1..247 on a serial line, 0..255 on TCP */
-    struct modbus_line line;  /* RTU: what to switch the port to for this device */
-    int64_t timeout_ms;       /* from the end of our transmission to the first byte of the answer */
-    int64_t gap_ms;           /* silence before each request, above the standard's 3.5 characters */
-    uint16_t max_registers;   /* per read; 0: the protocol's 125 */
-    uint16_t max_hole;        /* undeclared registers that a read may cross; 0: none */
+    int unit;                /* 1..247 on a serial line, 0..255 on TCP */
+    struct modbus_line line; /* RTU: what to switch the port to for this device */
+    int64_t timeout_ms;      /* from the end of our transmission to the first byte of the answer */
+    int64_t gap_ms;          /* silence before each request, above the standard's 3.5 characters */
+    uint16_t max_registers;  /* per read; 0: the protocol's 125 */
+    uint16_t max_hole;       /* undeclared registers that a read may cross; 0: none */
     const struct point *points;
     size_t point_count;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * point - the description of one measured quantity of a Modbus device, as a profile or configuration gives it.
+ * point - the description of one measured quantity of a Modbus device, as a profile or configuration gives
+ * it.
  *
  * Threads    Plain data, read-only once built.
  * Ownership  Whoever builds an array of points owns it and its strings; drivers borrow it for their life.
@@ -29,8 +30,8 @@ enum point_type {
     POINT_FLOAT64,
 };
 
-/* Byte orders as the bytes come over the wire; A is the most significant byte of the value. 16-bit values know
- * AB (ABCD) and BA (BADC, DCBA); 64-bit values use the same four patterns: words in order or reversed,
+/* Byte orders as the bytes come over the wire; A is the most significant byte of the value. 16-bit values
+ * know AB (ABCD) and BA (BADC, DCBA); 64-bit values use the same four patterns: words in order or reversed,
  * bytes of each word in order or swapped. */
 enum point_order { POINT_ABCD, POINT_CDAB, POINT_BADC, POINT_DCBA };
 

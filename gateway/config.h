@@ -63,13 +63,13 @@ struct config_device {
     char *name;
     size_t bus; /* index */
     int unit;
-    char *profile; /* NULL: points only */
+    char *profile;   /* NULL: points only */
     bool own_points; /* points were added to or given instead of the profile's */
     int64_t every_ms;
     bool enabled;
     struct config_labels labels;
-    struct modbus_line line; /* in effect: device's, else bus' */
-    int64_t timeout_ms, gap_ms; /* in effect */
+    struct modbus_line line;          /* in effect: device's, else bus' */
+    int64_t timeout_ms, gap_ms;       /* in effect */
     uint16_t max_registers, max_hole; /* from the profile's limits; 0: none given */
     struct point *points;
     size_t point_count;
@@ -81,7 +81,8 @@ struct config_uplink {
     char *name;
     char **urls;
     size_t url_count;
-    char *topic;  /* placeholders replaced, except when gateway.id is made at first start: see config_expand() */
+    char *
+        topic; /* placeholders replaced, except when gateway.id is made at first start: see config_expand() */
     char *format; /* "json" */
     bool gzip;
     int version; /* 5 or 311 */
@@ -142,7 +143,8 @@ void config_problems_print(const struct config_problems *p, struct buf *out);
 int config_expand(struct config *c, const char *gateway_id);
 /* The layout text (layout.h) of the enabled devices, in configuration order. */
 void config_layout(const struct config *c, struct buf *out);
-/* What is in effect, defaults included, as YAML that can be loaded again. Secrets never appear: only their paths. */
+/* What is in effect, defaults included, as YAML that can be loaded again. Secrets never appear: only their
+ * paths. */
 void config_show(const struct config *c, struct buf *out);
 
 /* Last good configuration: the file and every profile it uses, copied into state_dir/last-good atomically. */

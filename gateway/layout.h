@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * layout - the map of devices and points that was in force when a sample was taken, read from its stored text.
+ * layout - the map of devices and points that was in force when a sample was taken, read from its stored
+ * text.
  *
  * Threads    A layout is read-only after layout_parse(); any thread may read it.
  * Ownership  layout_free() frees everything; names are lent.
@@ -10,7 +11,8 @@
  *   {"models":{"cwt-soil-npk-s":{"points":[{"name":"soil_moisture","type":"number","unit":"%","min":0,"max":100},
  *                                          {"name":"running","type":"bool"}]}},
  *    "devices":[{"name":"soil-a1","model":"cwt-soil-npk-s","every_ms":60000,"labels":{"plot":"A1"}}]}
- * Device indexes in samples are positions in "devices"; reading indexes are positions in the model's "points".
+ * Device indexes in samples are positions in "devices"; reading indexes are positions in the model's
+ * "points".
  */
 #ifndef FG_LAYOUT_H
 #define FG_LAYOUT_H

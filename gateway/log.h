@@ -6,9 +6,9 @@
  * Ownership  Copies what it is given.
  * Errors     Cannot fail visibly: a log that cannot be written is dropped.
  *
- * A line is `<priority>CODE key=value ...: text; next step`. The code (FG-BUS-SILENT) is stable and explained in
- * docs/MESSAGES.md; a test holds the two together, so a code stands in the source as one literal.
- * Secrets are never passed here.
+ * A line is `<priority>CODE key=value ...: text; next step`. The code (FG-BUS-SILENT) is stable and explained
+ * in docs/MESSAGES.md; a test holds the two together, so a code stands in the source as one literal. Secrets
+ * are never passed here.
  */
 #ifndef FG_LOG_H
 #define FG_LOG_H

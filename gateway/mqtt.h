@@ -2,13 +2,13 @@
 /*
  * mqtt - one client of one broker at a time, as a queue of events. The door to Paho's MQTTAsync.
  *
- * Threads    One thread uses a client; mqtt_wake() may be called from any. Paho's callbacks only record and signal.
- * Ownership  Options are copied. Payloads are copied by mqtt_publish(). Strings in an event are valid until the
- *            next mqtt_wait().
- * Errors     FG_ERETRY: not connected or the window is full. FG_EINVALID: the options cannot work (with a note).
+ * Threads    One thread uses a client; mqtt_wake() may be called from any. Paho's callbacks only record and
+ * signal. Ownership  Options are copied. Payloads are copied by mqtt_publish(). Strings in an event are valid
+ * until the next mqtt_wait(). Errors     FG_ERETRY: not connected or the window is full. FG_EINVALID: the
+ * options cannot work (with a note).
  *
- * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved in
- * the calling thread before Paho, which would do it under its global lock, is called. Messages of an older
+ * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved
+ * in the calling thread before Paho, which would do it under its global lock, is called. Messages of an older
  * connection are never reported on a newer one (generation numbers).
  * Sources: Paho MQTT C 1.3.12 as tested; docs/ARCHITECTURE.md lists its traps.
  */
@@ -31,32 +31,32 @@ struct mqtt_will {
 
 struct mqtt_options {
     const char *client_id;
-    int version;              /* 5 or 311 */
-    const char *ca_file;      /* NULL: the system's CAs */
+    int version;                      /* 5 or 311 */
+    const char *ca_file;              /* NULL: the system's CAs */
     const char *cert_file, *key_file; /* NULL: no client certificate */
     int64_t keepalive_ms;
     int64_t connect_timeout_ms;
 };
 
 enum mqtt_event_kind {
-    MQTT_NOTHING,   /* the deadline passed, or mqtt_wake() */
+    MQTT_NOTHING, /* the deadline passed, or mqtt_wake() */
     MQTT_CONNECTED,
-    MQTT_FAILED,    /* the connection attempt failed; text says why */
-    MQTT_LOST,      /* an established connection ended; text says why; everything in flight is undecided */
-    MQTT_ACKED,     /* the broker has taken the message `token` */
-    MQTT_REFUSED,   /* MQTT 5: the broker refused `token` with `reason` */
-    MQTT_MESSAGE,   /* an incoming message */
+    MQTT_FAILED,  /* the connection attempt failed; text says why */
+    MQTT_LOST,    /* an established connection ended; text says why; everything in flight is undecided */
+    MQTT_ACKED,   /* the broker has taken the message `token` */
+    MQTT_REFUSED, /* MQTT 5: the broker refused `token` with `reason` */
+    MQTT_MESSAGE, /* an incoming message */
 };
 
 struct mqtt_event {
     enum mqtt_event_kind kind;
     uint32_t token;
-    int reason;         /* MQTT 5 reason code, or Paho's negative code */
-    const char *text;   /* a plain English reason */
+    int reason;       /* MQTT 5 reason code, or Paho's negative code */
+    const char *text; /* a plain English reason */
     /* MQTT_CONNECTED: what the broker allows. */
-    uint16_t receive_max;    /* messages in flight; 65535 when not said */
-    uint32_t max_packet;     /* bytes; 0 when not said */
-    int64_t keepalive_ms;    /* the broker's, or ours */
+    uint16_t receive_max; /* messages in flight; 65535 when not said */
+    uint32_t max_packet;  /* bytes; 0 when not said */
+    int64_t keepalive_ms; /* the broker's, or ours */
     bool session_present;
     /* MQTT_MESSAGE */
     const char *topic;
@@ -77,8 +77,8 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct err_n
 /* Disconnects without a goodbye when still connected. Accepts NULL. */
 void mqtt_free(struct mqtt *m);
 
-/* Starts a connection attempt to mqtt://host:port, mqtts://, ws:// or wss://; its end comes as MQTT_CONNECTED or
- * MQTT_FAILED. May block in the resolver. User and password may be NULL. Files are read anew. */
+/* Starts a connection attempt to mqtt://host:port, mqtts://, ws:// or wss://; its end comes as MQTT_CONNECTED
+ * or MQTT_FAILED. May block in the resolver. User and password may be NULL. Files are read anew. */
 int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *password,
                  const struct mqtt_will *will, struct err_note *note);
 /* QoS 1. ret_token is what MQTT_ACKED or MQTT_REFUSED will carry. */

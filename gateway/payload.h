@@ -42,7 +42,7 @@ struct payload_state {
     uint64_t connection; /* rises with each connect, also across restarts */
     const char *stream;
     uint64_t waiting, dropped;
-    const char *config;  /* "current" or "fallback" */
+    const char *config; /* "current" or "fallback" */
     bool durable;
     bool clock_trusted;
 };
@@ -50,8 +50,8 @@ struct payload_state {
 struct payload_format {
     const char *content_type;
     /* One message of samples and events. sent_ms: when it was first put together. */
-    void (*data)(const struct payload_identity *who, const struct layout *layout, const struct store_batch *batch,
-                 int64_t sent_ms, struct buf *out);
+    void (*data)(const struct payload_identity *who, const struct layout *layout,
+                 const struct store_batch *batch, int64_t sent_ms, struct buf *out);
     void (*birth)(const struct payload_identity *who, const struct payload_birth *birth, int64_t ts_ms,
                   struct buf *out);
     void (*state)(const struct payload_identity *who, const struct payload_state *state, struct buf *out);

@@ -3,8 +3,9 @@
  * poller - one thread that owns one bus: asks the driver when the schedule says so, hands samples to a sink.
  *
  * Threads    poller_start/stop/free from one thread; poller_device_status from any.
- * Ownership  Options are copied except driver (taken: freed by poller_free) and the strings, which must outlive it.
- * Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of these calls.
+ * Ownership  Options are copied except driver (taken: freed by poller_free) and the strings, which must
+ * outlive it. Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of
+ * these calls.
  *
  * Log lines, one per change of state: FG-BUS-SILENT, FG-BUS-BACK, FG-BUS-EXCEPTION, FG-BUS-GARBLED,
  * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-POINT-CONFIG.
@@ -45,7 +46,7 @@ struct poller_options {
 
 /* What status shows of a device. */
 struct poller_device_status {
-    char state[16];          /* "waiting" before the first poll, "ok", "retrying", "silent", "failed" */
+    char state[16];           /* "waiting" before the first poll, "ok", "retrying", "silent", "failed" */
     enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
     uint8_t exception;
     int64_t last_good_mono_ms; /* 0: never */
@@ -65,7 +66,8 @@ const char *poller_bus(const struct poller *p);
 size_t poller_device_count(const struct poller *p);
 const struct poller_device *poller_device(const struct poller *p, size_t device);
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
-/* Copies the newest readings of a device (count from options) and when they were taken; false before the first. */
+/* Copies the newest readings of a device (count from options) and when they were taken; false before the
+ * first. */
 bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
                           int64_t *ret_mono_ms);
 /* Poll this device as soon as possible. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * sample - all readings taken from one device in one attempted poll, and the text in which a sample is stored.
+ * sample - all readings taken from one device in one attempted poll, and the text in which a sample is
+ * stored.
  *
  * Threads    Pure functions; a sample belongs to one thread.
  * Ownership  A sample lends its readings; whoever takes it copies.
@@ -27,15 +28,15 @@
 
 enum quality {
     QUALITY_GOOD,
-    QUALITY_NOT_DUE,        /* the point was not asked in this poll */
-    QUALITY_NO_REPLY,       /* silence until the timeout */
-    QUALITY_BAD_CRC,        /* a frame of the right shape with a wrong check sum */
-    QUALITY_BAD_FRAME,      /* too short, wrong unit, function or byte count, or foreign bytes */
-    QUALITY_EXCEPTION,      /* the device answered with a Modbus exception */
-    QUALITY_NOT_CONNECTED,  /* the port or host cannot be opened */
-    QUALITY_SENSOR_FAULT,   /* the device says that it has no measurement (invalid value, NaN) */
-    QUALITY_OUT_OF_RANGE,   /* measured, but outside min/max: the number is kept as doubtful */
-    QUALITY_CONFIG_ERROR,   /* the device does not have this register: the profile does not fit */
+    QUALITY_NOT_DUE,       /* the point was not asked in this poll */
+    QUALITY_NO_REPLY,      /* silence until the timeout */
+    QUALITY_BAD_CRC,       /* a frame of the right shape with a wrong check sum */
+    QUALITY_BAD_FRAME,     /* too short, wrong unit, function or byte count, or foreign bytes */
+    QUALITY_EXCEPTION,     /* the device answered with a Modbus exception */
+    QUALITY_NOT_CONNECTED, /* the port or host cannot be opened */
+    QUALITY_SENSOR_FAULT,  /* the device says that it has no measurement (invalid value, NaN) */
+    QUALITY_OUT_OF_RANGE,  /* measured, but outside min/max: the number is kept as doubtful */
+    QUALITY_CONFIG_ERROR,  /* the device does not have this register: the profile does not fit */
 };
 #define QUALITY_COUNT (QUALITY_CONFIG_ERROR + 1)
 
@@ -53,13 +54,13 @@ struct reading {
 };
 
 struct sample {
-    uint32_t device;      /* index in the layout in force */
-    int64_t wall_ms;      /* when the last byte of the last answer came, or when the poll was given up */
-    int64_t mono_ms;      /* the same instant on the monotonic clock */
-    bool clock_trusted;   /* whether wall_ms can be believed */
-    enum quality failed;  /* QUALITY_GOOD unless the whole poll failed; then count may be 0 */
-    uint32_t missed;      /* periods skipped before this sample */
-    size_t count;         /* points of the device, in layout order */
+    uint32_t device;     /* index in the layout in force */
+    int64_t wall_ms;     /* when the last byte of the last answer came, or when the poll was given up */
+    int64_t mono_ms;     /* the same instant on the monotonic clock */
+    bool clock_trusted;  /* whether wall_ms can be believed */
+    enum quality failed; /* QUALITY_GOOD unless the whole poll failed; then count may be 0 */
+    uint32_t missed;     /* periods skipped before this sample */
+    size_t count;        /* points of the device, in layout order */
     const struct reading *readings;
 };
 

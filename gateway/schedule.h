@@ -6,10 +6,10 @@
  * Ownership  schedule_new() allocates everything; nothing afterwards.
  * Errors     schedule_new(): NULL without memory.
  *
- * Deadlines lie on a fixed grid: phase + n x period, so nothing drifts. Periods that pass unserved are skipped
- * and counted (missed), never made up in a burst. Earliest due first; a device just served goes behind every
- * other overdue one. After 3 silent polls in a row a device is only probed, at 1, 2, 4 ... 60 s with jitter
- * (never oftener than its own period), one probe between two regular polls at most.
+ * Deadlines lie on a fixed grid: phase + n x period, so nothing drifts. Periods that pass unserved are
+ * skipped and counted (missed), never made up in a burst. Earliest due first; a device just served goes
+ * behind every other overdue one. After 3 silent polls in a row a device is only probed, at 1, 2, 4 ... 60 s
+ * with jitter (never oftener than its own period), one probe between two regular polls at most.
  */
 #ifndef FG_SCHEDULE_H
 #define FG_SCHEDULE_H

@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store - durable, numbered log of samples and events in one SQLite file, and what each uplink still has to send.
+ * store - durable, numbered log of samples and events in one SQLite file, and what each uplink still has to
+ * send.
  *
  * Threads    Any thread may call any function; store_close() must be the last call. One writer thread inside
  *            commits; one SQLite connection, guarded by one lock.
- *            store_append() and store_append_event() never wait for the disk; store_read() may wait for one flush.
- * Ownership  The store copies what it is given and lends nothing out.
- * Errors     Negative FG_E* (err.h). ret_ arguments are set only on success.
- *            Nothing here logs: what the caller should say is in store_status() and in notes.
+ *            store_append() and store_append_event() never wait for the disk; store_read() may wait for one
+ * flush. Ownership  The store copies what it is given and lends nothing out. Errors     Negative FG_E*
+ * (err.h). ret_ arguments are set only on success. Nothing here logs: what the caller should say is in
+ * store_status() and in notes.
  *
  * A record is (stream, seq). seq is given at commit and strictly rises without holes but those a loss event
- * names; a new stream goes on counting where the old one ended, so seq alone is unique in the file, and the first
- * record of each stream is the event stream_opened, with "first" and "reason".
+ * names; a new stream goes on counting where the old one ended, so seq alone is unique in the file, and the
+ * first record of each stream is the event stream_opened, with "first" and "reason".
  */
 #ifndef FG_STORE_H
 #define FG_STORE_H
@@ -35,16 +36,17 @@ struct store_uplink {
 };
 
 struct store_options {
-    const char *path;          /* the database; side files stand beside it */
-    int64_t max_bytes;         /* database and WAL together */
+    const char *path;  /* the database; side files stand beside it */
+    int64_t max_bytes; /* database and WAL together */
     int64_t commit_every_ms;
     int64_t keep_delivered_ms;
-    const char *layout;        /* layout text in force (layout.h) */
+    const char *layout; /* layout text in force (layout.h) */
     size_t layout_len;
-    const char *software;      /* version, for the started event */
+    const char *software; /* version, for the started event */
     const struct store_uplink *uplinks;
     size_t uplink_count;
-    const char *machine_id;    /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
+    const char
+        *machine_id; /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
     void (*on_commit)(void *context); /* called by the writer after each commit with news; must not wait */
     void *on_commit_context;
 };
@@ -53,7 +55,7 @@ struct store_record {
     uint64_t seq;
     int64_t ts_ms;
     bool is_event;
-    uint32_t device; /* index in the batch's layout; samples only */
+    uint32_t device;  /* index in the batch's layout; samples only */
     const char *body; /* sample.h; for an event its JSON object */
     size_t body_len;
     const char *extra; /* sample.h; may be empty */
@@ -98,7 +100,8 @@ int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t las
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 
 /* Undelivered records of the uplink from here on; first/last of what waits; false when nothing waits. */
-bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last, uint64_t *ret_count);
+bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last,
+                   uint64_t *ret_count);
 /* The newest committed seq. */
 uint64_t store_newest(struct store *s);
 /* FG_ENOTFOUND. Appends the stored text. */
@@ -115,14 +118,14 @@ struct store_uplink_status {
 struct store_status {
     char stream[STORE_STREAM_TEXT];
     uint32_t layout;
-    bool durable;            /* false while running on memory */
-    uint64_t newest;         /* seq */
-    uint64_t queue_dropped;  /* samples that did not get into the queue since start */
-    int64_t bytes;           /* database and WAL */
+    bool durable;           /* false while running on memory */
+    uint64_t newest;        /* seq */
+    uint64_t queue_dropped; /* samples that did not get into the queue since start */
+    int64_t bytes;          /* database and WAL */
     int64_t max_bytes;
-    uint64_t records;        /* in the file */
+    uint64_t records; /* in the file */
     uint64_t commits;
-    bool disk_failing;       /* the last commit failed */
+    bool disk_failing; /* the last commit failed */
     struct err_note disk_note;
 };
 void store_status(struct store *s, struct store_status *ret);

@@ -6,7 +6,8 @@
  * Ownership  Nothing is kept.
  * Errors     See enum.
  *
- * Paho 1.3.12 reports every TLS failure as "-1 TCP/TLS connect failure" and cannot name a host mismatch at all.
+ * Paho 1.3.12 reports every TLS failure as "-1 TCP/TLS connect failure" and cannot name a host mismatch at
+ * all.
  */
 #ifndef FG_TLS_DIAG_H
 #define FG_TLS_DIAG_H
@@ -16,14 +17,14 @@
 #include "err.h"
 
 enum tls_diag_result {
-    TLS_DIAG_OK,           /* the handshake works now: the trouble lies elsewhere or has passed */
-    TLS_DIAG_UNREACHABLE,  /* no TCP connection */
-    TLS_DIAG_NO_TLS,       /* connected, but the other side does not speak TLS, or closed in mid-handshake */
-    TLS_DIAG_WRONG_CA,     /* signed by somebody the CA file does not know (or self-signed) */
-    TLS_DIAG_EXPIRED,      /* expired, or not yet valid (then our clock may be wrong) */
-    TLS_DIAG_WRONG_HOST,   /* the certificate is for another name; the note names both */
-    TLS_DIAG_CLIENT_CERT,  /* the broker wants a client certificate, or refused ours */
-    TLS_DIAG_BAD_FILE,     /* a CA, certificate or key file cannot be used */
+    TLS_DIAG_OK,          /* the handshake works now: the trouble lies elsewhere or has passed */
+    TLS_DIAG_UNREACHABLE, /* no TCP connection */
+    TLS_DIAG_NO_TLS,      /* connected, but the other side does not speak TLS, or closed in mid-handshake */
+    TLS_DIAG_WRONG_CA,    /* signed by somebody the CA file does not know (or self-signed) */
+    TLS_DIAG_EXPIRED,     /* expired, or not yet valid (then our clock may be wrong) */
+    TLS_DIAG_WRONG_HOST,  /* the certificate is for another name; the note names both */
+    TLS_DIAG_CLIENT_CERT, /* the broker wants a client certificate, or refused ours */
+    TLS_DIAG_BAD_FILE,    /* a CA, certificate or key file cannot be used */
     TLS_DIAG_OTHER,
 };
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uplink - one thread that brings one destination everything the store holds for it, live lane before backlog lane.
+ * uplink - one thread that brings one destination everything the store holds for it, live lane before backlog
+ * lane.
  *
  * Threads    uplink_new/start/stop/free from one thread; uplink_wake and uplink_status from any.
  * Ownership  Options are copied shallowly: strings and store must outlive the uplink.
  * Errors     FG_EINVALID with a note, FG_ENOMEM. Failures of the link are status and log lines.
  *
- * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after losing
- * an established link uniform in 0..20 s, else 1 s doubling to 60 s, jittered; urls tried in order.
+ * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after
+ * losing an established link uniform in 0..20 s, else 1 s doubling to 60 s, jittered; urls tried in order.
  * Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED, FG-LINK-CREDENTIAL.
  */
 #ifndef FG_UPLINK_H
@@ -39,20 +40,20 @@ struct uplink_options {
     size_t batch_samples;
     size_t batch_bytes;
     int64_t batch_delay_ms;
-    size_t live_depth;         /* how many of the newest records are live on connecting: one round of devices */
+    size_t live_depth; /* how many of the newest records are live on connecting: one round of devices */
     int64_t puback_timeout_ms; /* 30 s */
     const char *config_state;  /* "current" or "fallback" */
     const char *state_dir;     /* where the connection counter is kept */
     bool (*clock_trusted)(void *context);
     void *context;
-    uint64_t seed;             /* for jitter */
+    uint64_t seed; /* for jitter */
 };
 
 struct uplink_status {
     bool connected;
-    int64_t since_mono_ms;  /* of the present state */
-    char url[256];          /* connected to, or tried last; never with a password */
-    char reason[256];       /* why down */
+    int64_t since_mono_ms;    /* of the present state */
+    char url[256];            /* connected to, or tried last; never with a password */
+    char reason[256];         /* why down */
     int64_t next_try_mono_ms; /* 0 while connected */
     uint64_t connects;
     uint64_t messages, bytes; /* acknowledged since start */

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "buf.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void buf_init(struct buf *b)
+{
+    memset(b, 0, sizeof *b);
+}
+
+void buf_fini(struct buf *b)
+{
+    free(b->data);
+    buf_init(b);
+}
+
+void buf_reset(struct buf *b)
+{
+    b->len = 0;
+    b->failed = false;
+    if (b->data)
+        b->data[0] = '\0';
+}
+
+bool buf_ok(const struct buf *b)
+{
+    return !b->failed;
+}
+
+void buf_reserve(struct buf *b, size_t n)
+{
+    if (b->failed || (b->data && b->cap - b->len > n))
+        return;
+    size_t cap = b->cap ? b->cap : 64;
+    while (cap - b->len <= n) {
+        if (cap > SIZE_MAX / 2) {
+            b->failed = true;
+            return;
+        }
+        cap *= 2;
+    }
+    char *data = realloc(b->data, cap);
+    if (!data) {
+        b->failed = true;
+        return;
+    }
+    if (!b->data)
+        data[0] = '\0';
+    b->data = data;
+    b->cap = cap;
+}
+
+void buf_add(struct buf *b, const void *bytes, size_t n)
+{
+    buf_reserve(b, n);
+    if (b->failed)
+        return;
+    if (n)
+        memcpy(b->data + b->len, bytes, n);
+    b->len += n;
+    b->data[b->len] = '\0';
+}
+
+void buf_adds(struct buf *b, const char *text)
+{
+    buf_add(b, text, strlen(text));
+}
+
+void buf_addc(struct buf *b, char c)
+{
+    buf_add(b, &c, 1);
+}
+
+void buf_addf(struct buf *b, const char *format, ...)
+{
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (n < 0) {
+        b->failed = true;
+    } else {
+        buf_reserve(b, (size_t)n);
+        if (!b->failed) {
+            vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
+            b->len += (size_t)n;
+        }
+    }
+    va_end(again);
+}
+
+void buf_add_uint(struct buf *b, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value);
+    buf_add(b, digits + at, sizeof digits - at);
+}
+
+void buf_add_int(struct buf *b, int64_t value)
+{
+    if (value < 0)
+        buf_addc(b, '-');
+    buf_add_uint(b, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+/* Length of the valid UTF-8 sequence at s (at most n bytes), or 0: overlong forms, surrogates and code points
+ * beyond U+10FFFF are not valid. */
+static size_t utf8_length(const unsigned char *s, size_t n)
+{
+    if (s[0] < 0x80)
+        return 1;
+    size_t want = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : 2;
+    if (s[0] < 0xC2 || s[0] > 0xF4 || n < want)
+        return 0;
+    for (size_t i = 1; i < want; i++)
+        if ((s[i] & 0xC0) != 0x80)
+            return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F) || (s[0] == 0xF0 && s[1] < 0x90) ||
+        (s[0] == 0xF4 && s[1] > 0x8F))
+        return 0;
+    return want;
+}
+
+static void add_json_ascii(struct buf *b, unsigned char c)
+{
+    switch (c) {
+    case '"':
+        buf_adds(b, "\\\"");
+        return;
+    case '\\':
+        buf_adds(b, "\\\\");
+        return;
+    case '\n':
+        buf_adds(b, "\\n");
+        return;
+    case '\r':
+        buf_adds(b, "\\r");
+        return;
+    case '\t':
+        buf_adds(b, "\\t");
+        return;
+    default:
+        if (c < 0x20 || c == 0x7F)
+            buf_addf(b, "\\u%04x", c);
+        else
+            buf_addc(b, (char)c);
+    }
+}
+
+void buf_add_json(struct buf *b, const char *text)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    size_t n = strlen(text);
+    buf_addc(b, '"');
+    while (n) {
+        size_t len = utf8_length(s, n);
+        if (len == 0)
+            buf_adds(b, "\xEF\xBF\xBD");
+        else if (len == 1)
+            add_json_ascii(b, *s);
+        else
+            buf_add(b, s, len);
+        size_t step = len ? len : 1;
+        s += step;
+        n -= step;
+    }
+    buf_addc(b, '"');
+}
+
+void buf_add_key(struct buf *b, const char *key)
+{
+    if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[')
+        buf_addc(b, ',');
+    buf_add_json(b, key);
+    buf_addc(b, ':');
+}
