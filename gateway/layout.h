@@ -28,6 +28,7 @@ size_t layout_device_count(const struct layout *l);
 const char *layout_device_name(const struct layout *l, size_t device);
 size_t layout_point_count(const struct layout *l, size_t device);
 const char *layout_point_name(const struct layout *l, size_t device, size_t point);
+/* NULL also when the point has no unit. */
 const char *layout_point_unit(const struct layout *l, size_t device, size_t point);
 
 #endif

@@ -4,7 +4,8 @@
  *
  * Threads    queue_push() from any thread; queue_pop() from one thread.
  * Ownership  Bytes are copied in and out; one allocation at queue_new(), none afterwards.
- * Errors     FG_EFULL when a message does not fit now, FG_ECLOSED after queue_close().
+ * Errors     FG_EFULL when a message does not fit now, FG_EINVALID when it never can (queue_max_message()),
+ *            FG_ECLOSED after queue_close().
  */
 #ifndef FG_QUEUE_H
 #define FG_QUEUE_H
@@ -26,7 +27,7 @@ int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms);
 size_t queue_max_message(const struct queue *q);
 /* No more pushes; what is inside can still be taken out. Wakes the reader. */
 void queue_close(struct queue *q);
-/* Wakes the reader once: its queue_pop() returns FG_ETIMEOUT. */
+/* Wakes the reader once: its present or next queue_pop() returns FG_ETIMEOUT, even when messages wait. */
 void queue_wake(struct queue *q);
 
 #endif

@@ -72,7 +72,8 @@ void sample_encode_body(const struct sample *s, struct buf *body);
 void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra);
 
 /* Walks the elements of a stored body without unpacking it. Start with *cursor = body text of an array;
- * yields each element as a slice. false at the end or when the text is not such an array. */
+ * yields each element as a slice. false at the end or when the text is not such an array: *cursor == end only
+ * after a whole, well-formed array. Safe on any bytes; slices are ASCII and valid JSON. */
 struct sample_element {
     const char *text;
     size_t len;

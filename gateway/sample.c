@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "sample.h"
+
+#include <string.h>
+
+const char *quality_word(enum quality q)
+{
+    switch (q) {
+    case QUALITY_GOOD:
+        return "good";
+    case QUALITY_NOT_DUE:
+        return "not_due";
+    case QUALITY_NO_REPLY:
+        return "no_reply";
+    case QUALITY_BAD_CRC:
+        return "bad_crc";
+    case QUALITY_BAD_FRAME:
+        return "bad_frame";
+    case QUALITY_EXCEPTION:
+        return "exception";
+    case QUALITY_NOT_CONNECTED:
+        return "not_connected";
+    case QUALITY_SENSOR_FAULT:
+        return "sensor_fault";
+    case QUALITY_OUT_OF_RANGE:
+        return "out_of_range";
+    case QUALITY_CONFIG_ERROR:
+        return "config_error";
+    }
+    return "unknown"; /* receivers take an unknown word for "not good" */
+}
+
+static void add_quoted(struct buf *out, const char *word)
+{
+    buf_addc(out, '"');
+    buf_adds(out, word);
+    buf_addc(out, '"');
+}
+
+static void add_number(struct buf *out, struct decimal number)
+{
+    char text[DECIMAL_TEXT_MAX];
+    size_t len = decimal_format(number, text);
+    buf_add(out, text, len);
+}
+
+static void add_value(struct buf *out, const struct value *value)
+{
+    switch (value->kind) {
+    case VALUE_BOOL:
+        buf_adds(out, value->boolean ? "true" : "false");
+        return;
+    case VALUE_NUMBER:
+        add_number(out, value->number);
+        return;
+    case VALUE_NONE:
+        break;
+    }
+    /* "good" without a value is a driver's bug; a receiver must not take it for a point that was not due. */
+    add_quoted(out, quality_word(QUALITY_SENSOR_FAULT));
+}
+
+static void add_reading(struct buf *out, const struct reading *r)
+{
+    switch (r->quality) {
+    case QUALITY_GOOD:
+        add_value(out, &r->value);
+        return;
+    case QUALITY_NOT_DUE:
+        buf_adds(out, "null");
+        return;
+    case QUALITY_OUT_OF_RANGE:
+        if (r->value.kind == VALUE_NONE)
+            break;
+        buf_adds(out, "[\"out_of_range\",");
+        add_value(out, &r->value);
+        buf_addc(out, ']');
+        return;
+    case QUALITY_NO_REPLY:
+    case QUALITY_BAD_CRC:
+    case QUALITY_BAD_FRAME:
+    case QUALITY_EXCEPTION:
+    case QUALITY_NOT_CONNECTED:
+    case QUALITY_SENSOR_FAULT:
+    case QUALITY_CONFIG_ERROR:
+        break;
+    }
+    add_quoted(out, quality_word(r->quality));
+}
+
+void sample_encode_body(const struct sample *s, struct buf *body)
+{
+    if (s->failed != QUALITY_GOOD) {
+        add_quoted(body, quality_word(s->failed));
+        return;
+    }
+    buf_addc(body, '[');
+    for (size_t i = 0; i < s->count; i++) {
+        if (i > 0)
+            buf_addc(body, ',');
+        add_reading(body, &s->readings[i]);
+    }
+    buf_addc(body, ']');
+}
+
+void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra)
+{
+    if (s->missed == 0 && s->clock_trusted)
+        return;
+    buf_addc(extra, '{');
+    if (s->missed > 0) {
+        buf_add_key(extra, "missed");
+        buf_add_uint(extra, s->missed);
+    }
+    if (!s->clock_trusted) {
+        buf_add_key(extra, "clock");
+        buf_add_json(extra, "untrusted");
+        buf_add_key(extra, "boot");
+        buf_add_json(extra, boot_id);
+        buf_add_key(extra, "up_ms");
+        buf_add_int(extra, s->mono_ms);
+    }
+    buf_addc(extra, '}');
+}
+
+/*
+ * The tokenizer. Each skip_ function takes the first byte of a thing and returns the byte behind it, or NULL
+ * when the text is not such a thing. Bodies come from a database that may be damaged or edited by hand, so
+ * every byte is checked against `end` before it is looked at, and nesting is bounded by construction.
+ */
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+        at++;
+    return at;
+}
+
+static bool is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+static bool is_hex(char c)
+{
+    return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static const char *skip_digits(const char *at, const char *end)
+{
+    const char *from = at;
+    while (at < end && is_digit(*at))
+        at++;
+    return at > from ? at : NULL;
+}
+
+static const char *skip_number(const char *at, const char *end)
+{
+    if (at < end && *at == '-')
+        at++;
+    if (at < end && *at == '0')
+        at++; /* JSON has no leading zeros */
+    else
+        at = skip_digits(at, end);
+    if (at && at < end && *at == '.')
+        at = skip_digits(at + 1, end);
+    if (at && at < end && (*at == 'e' || *at == 'E')) {
+        at++;
+        if (at < end && (*at == '+' || *at == '-'))
+            at++;
+        at = skip_digits(at, end);
+    }
+    return at;
+}
+
+static const char *skip_word(const char *at, const char *end, const char *word)
+{
+    size_t len = strlen(word);
+    return (size_t)(end - at) >= len && memcmp(at, word, len) == 0 ? at + len : NULL;
+}
+
+static const char *skip_escape(const char *at, const char *end)
+{
+    if (at >= end)
+        return NULL;
+    if (*at != 'u')
+        return *at != '\0' && strchr("\"\\/bfnrt", *at) ? at + 1 : NULL;
+    if (end - at < 5)
+        return NULL;
+    for (int i = 1; i <= 4; i++)
+        if (!is_hex(at[i]))
+            return NULL;
+    return at + 5;
+}
+
+/* ASCII only: our words are, and so a damaged body can never put invalid UTF-8 into a message. */
+static const char *skip_string(const char *at, const char *end)
+{
+    at++;
+    while (at && at < end && *at != '"') {
+        if (*at < 0x20 || *at > 0x7e)
+            return NULL;
+        at = *at == '\\' ? skip_escape(at + 1, end) : at + 1;
+    }
+    return at && at < end ? at + 1 : NULL;
+}
+
+static const char *skip_scalar(const char *at, const char *end)
+{
+    if (at >= end)
+        return NULL;
+    switch (*at) {
+    case '"':
+        return skip_string(at, end);
+    case 't':
+        return skip_word(at, end, "true");
+    case 'f':
+        return skip_word(at, end, "false");
+    case 'n':
+        return skip_word(at, end, "null");
+    default:
+        return skip_number(at, end);
+    }
+}
+
+/* `"key":` */
+static const char *skip_key(const char *at, const char *end)
+{
+    if (at >= end || *at != '"')
+        return NULL;
+    at = skip_string(at, end);
+    if (!at)
+        return NULL;
+    at = skip_space(at, end);
+    return at < end && *at == ':' ? skip_space(at + 1, end) : NULL;
+}
+
+/* An array or object of scalars. */
+static const char *skip_group(const char *at, const char *end)
+{
+    const bool object = *at == '{';
+    const char close = object ? '}' : ']';
+
+    at = skip_space(at + 1, end);
+    if (at < end && *at == close)
+        return at + 1;
+    for (;;) {
+        if (object)
+            at = skip_key(at, end);
+        if (at)
+            at = skip_scalar(at, end);
+        if (!at)
+            return NULL;
+        at = skip_space(at, end);
+        if (at >= end)
+            return NULL;
+        if (*at == close)
+            return at + 1;
+        if (*at != ',')
+            return NULL;
+        at = skip_space(at + 1, end);
+    }
+}
+
+static const char *skip_element(const char *at, const char *end)
+{
+    if (at < end && (*at == '[' || *at == '{'))
+        return skip_group(at, end);
+    return skip_scalar(at, end);
+}
+
+/*
+ * Between calls the cursor rests on the byte that tells what comes: '[' before the first element, ',' before
+ * another, ']' at the end. No element begins there, so no other state is needed.
+ */
+bool sample_next_element(const char **cursor, const char *end, struct sample_element *ret)
+{
+    const char *at = *cursor;
+    if (at >= end || (*at != '[' && *at != ',' && *at != ']'))
+        return false;
+    const char mark = *at;
+    at = skip_space(at + 1, end);
+    if (mark == ']' || (mark == '[' && at < end && *at == ']')) {
+        if (mark == '[')
+            at = skip_space(at + 1, end);
+        if (at == end)
+            *cursor = end; /* the only way to get here is a whole, well-formed array */
+        return false;
+    }
+    const char *behind = skip_element(at, end);
+    if (!behind)
+        return false;
+    const char *next = skip_space(behind, end);
+    if (next >= end || (*next != ',' && *next != ']'))
+        return false;
+    ret->text = at;
+    ret->len = (size_t)(behind - at);
+    *cursor = next;
+    return true;
+}
