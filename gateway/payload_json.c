@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The JSON format. Numbers are copied as the text that was stored, never parsed and printed again: what the
+ * gateway measured is what the receiver reads, and encoding costs little more than copying.
+ */
+#include "payload.h"
+
+#include <string.h>
+
+/* An element of a stored body, taken apart; every part is a slice of the body. */
+struct element {
+    struct sample_element value;    /* len 0: none */
+    struct sample_element quality;  /* with its quotes; len 0: good */
+    struct sample_element doubtful; /* len 0: none */
+    bool due;
+};
+
+static void add_slice(struct buf *out, struct sample_element slice)
+{
+    buf_add(out, slice.text, slice.len);
+}
+
+static void add_string(struct buf *out, const char *key, const char *text)
+{
+    buf_add_key(out, key);
+    buf_add_json(out, text);
+}
+
+static void add_int(struct buf *out, const char *key, int64_t value)
+{
+    buf_add_key(out, key);
+    buf_add_int(out, value);
+}
+
+static void add_uint(struct buf *out, const char *key, uint64_t value)
+{
+    buf_add_key(out, key);
+    buf_add_uint(out, value);
+}
+
+/* Appends the members of an object (text with its braces) to the object being written. */
+static void add_members(struct buf *out, const char *object, size_t len)
+{
+    if (len <= 2 || object[0] != '{' || object[len - 1] != '}')
+        return;
+    if (out->len && out->data[out->len - 1] != '{')
+        buf_addc(out, ',');
+    buf_add(out, object + 1, len - 2);
+}
+
+/* ["out_of_range",9.9] */
+static void take_pair(struct sample_element e, struct element *ret)
+{
+    const char *end = e.text + e.len - 1;
+    const char *comma = memchr(e.text, ',', e.len);
+    if (!comma || comma == e.text + 1 || e.text[1] != '"')
+        return;
+    ret->quality = (struct sample_element){e.text + 1, (size_t)(comma - e.text) - 1};
+    ret->doubtful = (struct sample_element){comma + 1, (size_t)(end - comma) - 1};
+}
+
+static struct element take_apart(struct sample_element e)
+{
+    struct element ret = {.due = true};
+    switch (e.text[0]) {
+    case 'n':
+        ret.due = false;
+        break;
+    case '"':
+        ret.quality = e;
+        break;
+    case '[':
+        take_pair(e, &ret);
+        break;
+    case '{':
+        break; /* no such element in this version: null, and not good */
+    default:
+        ret.value = e;
+        break;
+    }
+    if (ret.due && ret.value.len == 0 && ret.quality.len == 0)
+        ret.quality = (struct sample_element){"\"config_error\"", 14};
+    return ret;
+}
+
+enum part { PART_VALUES, PART_QUALITY, PART_DOUBTFUL };
+
+/* Whether the element appears in the part, and with what text. */
+static bool part_of(const struct element *e, enum part part, struct sample_element *ret)
+{
+    switch (part) {
+    case PART_VALUES:
+        *ret = e->value.len ? e->value : (struct sample_element){"null", 4};
+        return e->due;
+    case PART_QUALITY:
+        *ret = e->quality;
+        return e->quality.len > 0;
+    case PART_DOUBTFUL:
+        *ret = e->doubtful;
+        return e->doubtful.len > 0;
+    }
+    return false;
+}
+
+struct found {
+    bool quality, doubtful;
+};
+
+/* Writes one part of a sample as an object; elements beyond the layout have no name and are left out. */
+static struct found add_part(struct buf *out, const struct layout *layout, const struct store_record *r,
+                             const char *key, enum part part)
+{
+    const char *cursor = r->body;
+    struct sample_element e, text;
+    struct found found = {false, false};
+
+    buf_add_key(out, key);
+    buf_addc(out, '{');
+    for (size_t i = 0; sample_next_element(&cursor, r->body + r->body_len, &e); i++) {
+        const char *name = layout_point_name(layout, r->device, i);
+        struct element element = take_apart(e);
+        if (!name)
+            break;
+        found.quality |= element.quality.len > 0;
+        found.doubtful |= element.doubtful.len > 0;
+        if (!part_of(&element, part, &text))
+            continue;
+        buf_add_key(out, name);
+        add_slice(out, text);
+    }
+    buf_addc(out, '}');
+    return found;
+}
+
+static void add_readings(struct buf *out, const struct layout *layout, const struct store_record *r)
+{
+    struct found found = add_part(out, layout, r, "values", PART_VALUES);
+    if (found.quality)
+        add_part(out, layout, r, "quality", PART_QUALITY);
+    if (found.doubtful)
+        add_part(out, layout, r, "doubtful", PART_DOUBTFUL);
+}
+
+/* The device is not in the layout (its text is lost): the readings have no names, but they are not lost. */
+static void add_nameless(struct buf *out, const struct store_record *r)
+{
+    buf_add_key(out, "device");
+    buf_addf(out, "\"unknown-%u\"", (unsigned)r->device);
+    add_string(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
+    if (r->body_len > 0 && r->body[0] == '[') {
+        buf_add_key(out, "raw");
+        buf_add(out, r->body, r->body_len);
+    }
+}
+
+static void add_sample(struct buf *out, const struct layout *layout, const struct store_record *r)
+{
+    const char *device = layout ? layout_device_name(layout, r->device) : NULL;
+    if (!device) {
+        add_nameless(out, r);
+        return;
+    }
+    add_string(out, "device", device);
+    if (r->body_len > 0 && r->body[0] == '[') {
+        add_readings(out, layout, r);
+    } else if (r->body_len > 2 && r->body[0] == '"') {
+        buf_add_key(out, "failed");
+        buf_add(out, r->body, r->body_len);
+    } else {
+        add_string(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
+    }
+}
+
+/* One array of the message: the samples or the events. */
+static void add_records(struct buf *out, const struct layout *layout, const struct store_batch *batch,
+                        const char *key, bool events)
+{
+    bool any = false;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct store_record *r = &batch->records[i];
+        if (r->is_event != events)
+            continue;
+        if (!any) {
+            buf_add_key(out, key);
+            buf_addc(out, '[');
+        } else {
+            buf_addc(out, ',');
+        }
+        any = true;
+        buf_addc(out, '{');
+        add_uint(out, "seq", r->seq);
+        add_int(out, "ts", r->ts_ms);
+        if (events)
+            add_members(out, r->body, r->body_len);
+        else
+            add_sample(out, layout, r);
+        add_members(out, r->extra, r->extra_len);
+        buf_addc(out, '}');
+    }
+    if (any)
+        buf_addc(out, ']');
+}
+
+static void begin(struct buf *out, const struct payload_identity *who)
+{
+    buf_adds(out, "{\"v\":1");
+    add_string(out, "gateway", who->gateway);
+}
+
+static void json_data(const struct payload_identity *who, const struct layout *layout,
+                      const struct store_batch *batch, int64_t sent_ms, struct buf *out)
+{
+    begin(out, who);
+    add_string(out, "stream", batch->stream);
+    add_uint(out, "layout", batch->layout);
+    add_int(out, "sent", sent_ms);
+    add_records(out, layout, batch, "samples", false);
+    add_records(out, layout, batch, "events", true);
+    buf_addc(out, '}');
+}
+
+static void add_layouts(struct buf *out, const struct payload_birth *birth)
+{
+    buf_add_key(out, "layouts");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < birth->layout_count; i++) {
+        const struct payload_layout *l = &birth->layouts[i];
+        buf_adds(out, i > 0 ? ",{" : "{");
+        add_uint(out, "layout", l->id);
+        add_members(out, l->text, l->len);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, ']');
+}
+
+static void json_birth(const struct payload_identity *who, const struct payload_birth *birth, int64_t ts_ms,
+                       struct buf *out)
+{
+    begin(out, who);
+    if (who->name)
+        add_string(out, "name", who->name);
+    add_string(out, "software", who->software);
+    add_string(out, "uplink", who->uplink);
+    add_int(out, "ts", ts_ms);
+    add_string(out, "stream", birth->stream);
+    buf_add_key(out, "streams");
+    buf_adds(out, birth->streams_json);
+    add_uint(out, "layout", birth->layout);
+    buf_add_key(out, "labels");
+    buf_adds(out, who->labels_json);
+    if (who->position_json) {
+        buf_add_key(out, "position");
+        buf_adds(out, who->position_json);
+    }
+    add_layouts(out, birth);
+    buf_addc(out, '}');
+}
+
+static void json_state(const struct payload_identity *who, const struct payload_state *state, struct buf *out)
+{
+    begin(out, who);
+    buf_add_key(out, "online");
+    buf_adds(out, state->online ? "true" : "false");
+    add_int(out, "ts", state->ts_ms);
+    add_uint(out, "connection", state->connection);
+    add_string(out, "stream", state->stream);
+    add_uint(out, "waiting", state->waiting);
+    add_uint(out, "dropped", state->dropped);
+    add_string(out, "config", state->config);
+    if (!state->durable) {
+        buf_add_key(out, "durable");
+        buf_adds(out, "false");
+    }
+    if (!state->clock_trusted)
+        add_string(out, "clock", "untrusted");
+    buf_addc(out, '}');
+}
+
+const struct payload_format payload_json = {
+    .content_type = "application/json",
+    .data = json_data,
+    .birth = json_birth,
+    .state = json_state,
+};
