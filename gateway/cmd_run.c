@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cmd_run - the service: reads the configuration (or falls back to the last good one), runs until told to
+ * stop. */
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmd.h"
+#include "config.h"
+#include "gateway.h"
+#include "health.h"
+#include "log.h"
+#include "text.h"
+
+struct run_options {
+    const char *config_path;
+    const char *profile_dir;
+    const char *runtime_dir;
+    const char *state_dir; /* NULL: systemd's, else the folder of store.path */
+    bool debug;
+};
+
+/* A configuration in force: the given one, or the last good one. */
+struct run_config {
+    struct config *config;
+    char path[PATH_MAX];
+    const char *state; /* "current" or "fallback" */
+};
+
+enum run_end { RUN_STOP, RUN_AGAIN };
+
+static void usage(FILE *out)
+{
+    fprintf(
+        out,
+        _("usage: fieldgate run [--config FILE] [--profiles DIR] [--state-dir DIR] [--runtime-dir DIR] "
+          "[--debug]\n\n"
+          "Polls the configured devices, keeps every reading and forwards it to the brokers, until SIGTERM.\n"
+          "An invalid configuration is reported line by line; the last good one is then used, if there is "
+          "one.\n\n"
+          "  --config FILE      the configuration (" CMD_DEFAULT_CONFIG ")\n"
+          "  --profiles DIR     device profiles (profiles/ beside the file, then " FG_SHARE "/profiles)\n"
+          "  --state-dir DIR    identity and last good configuration (folder of store.path; under systemd\n"
+          "                     its state folder)\n"
+          "  --runtime-dir DIR  status.json and metrics.prom (" CMD_DEFAULT_RUNTIME_DIR ")\n"
+          "  --debug            more log lines\n"));
+}
+
+static int parse_options(int argc, char **argv, struct run_options *o)
+{
+    static const struct option longs[] = {
+        {"config", required_argument, NULL, 'c'},
+        {"profiles", required_argument, NULL, 'p'},
+        {"state-dir", required_argument, NULL, 's'},
+        {"runtime-dir", required_argument, NULL, 'r'},
+        {"debug", no_argument, NULL, 'd'},
+        {"help", no_argument, NULL, 'h'},
+        {NULL, 0, NULL, 0},
+    };
+    *o = (struct run_options){.config_path = CMD_DEFAULT_CONFIG, .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
+    optind = 0;
+    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+        switch (c) {
+        case 'c':
+            o->config_path = optarg;
+            break;
+        case 'p':
+            o->profile_dir = optarg;
+            break;
+        case 's':
+            o->state_dir = optarg;
+            break;
+        case 'r':
+            o->runtime_dir = optarg;
+            break;
+        case 'd':
+            o->debug = true;
+            break;
+        case 'h':
+            usage(stdout);
+            return 1;
+        default:
+            usage(stderr);
+            return -1;
+        }
+    }
+    if (optind < argc) {
+        fprintf(stderr, _("fieldgate run: unexpected argument \"%s\"\n"), argv[optind]);
+        usage(stderr);
+        return -1;
+    }
+    return 0;
+}
+
+/* ---- configuration ---- */
+
+static void log_problems(const struct config_problems *problems)
+{
+    for (size_t i = 0; i < problems->count; i++) {
+        const struct config_problem *p = &problems->items[i];
+        log_line(p->warning ? LOG_PRI_WARNING : LOG_PRI_ERROR,
+                 p->warning ? "FG-CONFIG-WARNING" : "FG-CONFIG-BAD", "%s:%d:%d: %s", p->file, p->line,
+                 p->column, p->text);
+    }
+}
+
+static int load_logged(const struct config_options *options, struct config **ret)
+{
+    struct config_problems problems = {0};
+    int err = config_load(options, ret, &problems);
+    log_problems(&problems);
+    config_problems_free(&problems);
+    return err;
+}
+
+/* Where identity and last good configuration live when the file cannot tell. */
+static const char *given_state_dir(const struct run_options *o)
+{
+    if (o->state_dir)
+        return o->state_dir;
+    const char *systemd = getenv("STATE_DIRECTORY");
+    return systemd && *systemd ? systemd : NULL;
+}
+
+static void state_dir_of(const struct run_options *o, const struct config *c, char ret[PATH_MAX])
+{
+    const char *given = given_state_dir(o);
+    snprintf(ret, PATH_MAX, "%s", given ? given : c->store.path);
+    if (given)
+        return;
+    char *slash = strrchr(ret, '/');
+    if (!slash)
+        snprintf(ret, PATH_MAX, ".");
+    else
+        slash[slash == ret ? 1 : 0] = '\0';
+}
+
+static int load_fallback(const struct run_options *o, struct run_config *ret)
+{
+    const char *dir = given_state_dir(o) ? given_state_dir(o) : CMD_DEFAULT_STATE_DIR;
+    if (config_kept_path(dir, ret->path, sizeof ret->path) < 0) {
+        log_line(LOG_PRI_ERROR, "FG-CONFIG-BAD",
+                 "%s: cannot be used, and no earlier good configuration is kept in %s; correct the lines "
+                 "named above "
+                 "and start again",
+                 o->config_path, dir);
+        return FG_EINVALID;
+    }
+    struct config_options options = {.path = ret->path};
+    int err = load_logged(&options, &ret->config);
+    if (err < 0)
+        return err;
+    ret->state = "fallback";
+    log_line(LOG_PRI_ERROR, "FG-CONFIG-FALLBACK",
+             "%s: cannot be used; running on the last good configuration %s; correct the lines named above, "
+             "then run "
+             "`fieldgate apply`",
+             o->config_path, ret->path);
+    return 0;
+}
+
+static int load_config(const struct run_options *o, struct run_config *ret)
+{
+    struct config_options options = {
+        .path = o->config_path, .profile_dir = o->profile_dir, .secrets_required = true};
+    int err = load_logged(&options, &ret->config);
+    if (err == FG_EINVALID || err == FG_ENOTFOUND || err == FG_EIO)
+        return load_fallback(o, ret);
+    snprintf(ret->path, sizeof ret->path, "%s", o->config_path);
+    ret->state = "current";
+    return err;
+}
+
+static void keep_config(const struct run_options *o, const struct run_config *rc, const char *state_dir)
+{
+    if (strcmp(rc->state, "current") != 0)
+        return;
+    struct config_options options = {.path = o->config_path, .profile_dir = o->profile_dir};
+    if (config_keep(&options, rc->config, state_dir) < 0)
+        log_line(LOG_PRI_WARNING, "FG-CONFIG-WARNING",
+                 "%s: the last good configuration cannot be kept there; check the folder's owner and space",
+                 state_dir);
+}
+
+/* ---- running ---- */
+
+static void write_status(struct gateway *g, const char *runtime_dir, bool *said)
+{
+    struct buf json = BUF_INIT, metrics = BUF_INIT;
+    struct err_note note = {0};
+    gateway_status(g, &json, &metrics);
+    int err = health_write_file(runtime_dir, "status.json", &json, &note);
+    if (err == 0)
+        err = health_write_file(runtime_dir, "metrics.prom", &metrics, &note);
+    if (err < 0 && !*said)
+        log_line(LOG_PRI_WARNING, "FG-STATUS", "%s; `fieldgate status` cannot work; check --runtime-dir",
+                 note.text);
+    *said = err < 0;
+    buf_fini(&json);
+    buf_fini(&metrics);
+}
+
+static void say_summary(struct gateway *g, void (*say)(const char *))
+{
+    struct buf text = BUF_INIT;
+    gateway_summary(g, &text);
+    if (buf_ok(&text))
+        say(text.data);
+    buf_fini(&text);
+}
+
+static enum run_end serve(struct gateway *g, const struct run_options *o, const sigset_t *signals)
+{
+    bool said = false;
+    mkdir(o->runtime_dir,
+          0755); /* systemd makes it; by hand it may be missing; a failure shows in the next line */
+    write_status(g, o->runtime_dir, &said);
+    say_summary(g, health_ready);
+    for (;;) {
+        struct timespec second = {.tv_sec = 1};
+        int sig = sigtimedwait(signals, NULL, &second);
+        if (sig > 0) {
+            log_line(LOG_PRI_INFO, "FG-STOP", "signal=%s: %s", strsignal(sig),
+                     sig == SIGHUP ? "starting again with the configuration as it is now" : "stopping");
+            return sig == SIGHUP ? RUN_AGAIN : RUN_STOP;
+        }
+        if (gateway_tick(g))
+            health_feed_watchdog();
+        write_status(g, o->runtime_dir, &said);
+        say_summary(g, health_say);
+    }
+}
+
+static int64_t first_retry_max_ms(void)
+{
+    /* Thousands of gateways lose a broker in the same second: they return spread over 20 s. Tests shorten it.
+     */
+    const char *text = getenv("FG_FIRST_RETRY_MAX_MS");
+    return text ? strtoll(text, NULL, 10) : 20000;
+}
+
+static int run_gateway(const struct run_options *o, struct run_config *rc, const sigset_t *signals,
+                       enum run_end *ret_end)
+{
+    char state_dir[PATH_MAX], id[64];
+    struct err_note note = {0};
+    state_dir_of(o, rc->config, state_dir);
+    if (gateway_id(rc->config, state_dir, id, sizeof id, &note) < 0) {
+        log_line(LOG_PRI_ERROR, "FG-START",
+                 "%s: the gateway's id cannot be kept: %s; check the folder's owner and space", state_dir,
+                 note.text);
+        return CMD_FAILED;
+    }
+    if (config_expand(rc->config, id) < 0)
+        return CMD_FAILED;
+    struct gateway_options options = {
+        .config = rc->config,
+        .gateway_id = id,
+        .config_path = rc->path,
+        .config_state = rc->state,
+        .state_dir = state_dir,
+        .first_retry_max_ms = first_retry_max_ms(),
+    };
+    struct gateway *g = NULL;
+    int err = gateway_new(&options, &g, &note);
+    if (err == 0)
+        err = gateway_start(g, &note);
+    if (err < 0) {
+        log_line(LOG_PRI_ERROR, "FG-START", "cannot start: %s", note.text);
+        if (g && gateway_stop(g))
+            gateway_free(g);
+        return CMD_FAILED;
+    }
+    log_line(LOG_PRI_INFO, "FG-START", "gateway=%s version=%s config=%s: running", id, FG_VERSION, rc->path);
+    keep_config(o, rc, state_dir);
+    *ret_end = serve(g, o, signals);
+    health_stopping();
+    int64_t began = clock_mono_ms();
+    if (!gateway_stop(g))
+        _exit(CMD_DONE); /* a thread is still inside the resolver and uses what gateway_free() would free */
+    gateway_free(g);
+    log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
+             (long long)(clock_mono_ms() - began));
+    return CMD_DONE;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct run_options o;
+    int parsed = parse_options(argc, argv, &o);
+    if (parsed)
+        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    log_init(o.debug);
+    umask(0027);
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL); /* before the first thread, so that all inherit it */
+
+    struct run_config rc = {0};
+    if (load_config(&o, &rc) < 0)
+        return CMD_CONFIG;
+    enum run_end end = RUN_STOP;
+    int code = run_gateway(&o, &rc, &signals, &end);
+    config_free(rc.config);
+    if (code == CMD_DONE && end == RUN_AGAIN) {
+        /* A fresh process image: nothing of the old configuration can linger. The main process id stays. */
+        sigprocmask(SIG_UNBLOCK, &signals, NULL);
+        execv("/proc/self/exe", argv - 1); /* main() passed us the tail of its own vector */
+        log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
+        return CMD_FAILED;
+    }
+    return code;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* main - finds the command and hands over. */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "text.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", cmd_run, "poll, buffer and forward until told to stop (what the service does)"},
+    {"check", cmd_check, "read the configuration and print every problem"},
+    {"apply", cmd_apply, "check, then restart the running gateway with it"},
+    {"show", cmd_show, "print what is in effect, defaults included"},
+    {"status", cmd_status, "print the health of the running gateway"},
+    {"version", cmd_version, "print the version"},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
+
+static void usage(FILE *out)
+{
+    fprintf(out, _("usage: fieldgate COMMAND [OPTION]...\n\ncommands:\n"));
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        fprintf(out, "  %-9s %s\n", commands[i].name, _(commands[i].help));
+    fprintf(out, _("\n`fieldgate COMMAND --help` tells more. The configuration is " CMD_DEFAULT_CONFIG
+                   " unless --config names another.\n"));
+}
+
+int cmd_version(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        fprintf(stderr, _("usage: fieldgate version\n"));
+        return CMD_USAGE;
+    }
+    printf("fieldgate %s\n", FG_VERSION);
+    return CMD_DONE;
+}
+
+int main(int argc, char **argv)
+{
+    text_init();
+    /* A broker or reader that goes away is an error code to us, never a signal. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        usage(stderr);
+        return CMD_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return CMD_DONE;
+    }
+    if (strcmp(argv[1], "--version") == 0)
+        return cmd_version(1, argv);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    fprintf(stderr, _("fieldgate: there is no command \"%s\"\n"), argv[1]);
+    usage(stderr);
+    return CMD_USAGE;
+}

@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "status.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static void add_string(struct buf *out, const char *key, const char *value)
+{
+    buf_add_key(out, key);
+    if (value)
+        buf_add_json(out, value);
+    else
+        buf_adds(out, "null");
+}
+
+static void add_int(struct buf *out, const char *key, int64_t value)
+{
+    buf_add_key(out, key);
+    buf_add_int(out, value);
+}
+
+static void add_uint(struct buf *out, const char *key, uint64_t value)
+{
+    buf_add_key(out, key);
+    buf_add_uint(out, value);
+}
+
+static void add_bool(struct buf *out, const char *key, bool value)
+{
+    buf_add_key(out, key);
+    buf_adds(out, value ? "true" : "false");
+}
+
+/* ---- status.json ---- */
+
+static const struct config_device *configured(const struct status_view *v, const char *name)
+{
+    for (size_t i = 0; i < v->config->device_count; i++)
+        if (strcmp(v->config->devices[i].name, name) == 0)
+            return &v->config->devices[i];
+    return NULL;
+}
+
+static void add_value(struct buf *out, const struct value *value)
+{
+    char text[DECIMAL_TEXT_MAX];
+    switch (value->kind) {
+    case VALUE_NONE:
+        buf_adds(out, "null");
+        return;
+    case VALUE_BOOL:
+        buf_adds(out, value->boolean ? "true" : "false");
+        return;
+    case VALUE_NUMBER:
+        decimal_format(value->number, text);
+        buf_adds(out, text);
+        return;
+    }
+}
+
+static void add_readings(struct buf *out, const struct config_device *d, const struct reading *readings)
+{
+    buf_add_key(out, "readings");
+    buf_addc(out, '[');
+    for (size_t p = 0; p < d->point_count; p++) {
+        if (p)
+            buf_addc(out, ',');
+        buf_addc(out, '{');
+        add_string(out, "name", d->points[p].name);
+        add_string(out, "unit", d->points[p].unit);
+        add_string(out, "quality", quality_word(readings[p].quality));
+        buf_add_key(out, "value");
+        add_value(out, &readings[p].value);
+        buf_addc(out, '}');
+    }
+    buf_addc(out, ']');
+}
+
+static void add_last_readings(struct buf *out, struct poller *poller, size_t device,
+                              const struct config_device *d)
+{
+    struct reading *readings = calloc(d->point_count + 1, sizeof *readings);
+    int64_t wall_ms, mono_ms;
+    if (readings && poller_last_readings(poller, device, readings, &wall_ms, &mono_ms)) {
+        add_int(out, "ts", wall_ms);
+        add_int(out, "age_ms", clock_mono_ms() - mono_ms);
+        add_readings(out, d, readings);
+    }
+    free(readings);
+}
+
+static void add_counters(struct buf *out, const struct poller_device_status *s)
+{
+    add_uint(out, "polls", s->polls);
+    add_uint(out, "failed", s->failed);
+    add_uint(out, "missed", s->missed);
+    buf_add_key(out, "counters");
+    buf_addc(out, '{');
+    add_uint(out, "requests", s->stats.requests);
+    add_uint(out, "replies", s->stats.replies);
+    add_uint(out, "timeouts", s->stats.timeouts);
+    add_uint(out, "bad_crc", s->stats.bad_crc);
+    add_uint(out, "bad_frame", s->stats.bad_frame);
+    add_uint(out, "exceptions", s->stats.exceptions);
+    add_uint(out, "late", s->stats.late);
+    add_uint(out, "reconnects", s->stats.reconnects);
+    add_uint(out, "reply_mean_ms", s->stats.replies ? s->stats.reply_total_ms / s->stats.replies : 0);
+    add_uint(out, "reply_max_ms", s->stats.reply_max_ms);
+    buf_addc(out, '}');
+}
+
+static void add_device(struct buf *out, const struct status_view *v, struct poller *poller, size_t device)
+{
+    const struct poller_device *d = poller_device(poller, device);
+    const struct config_device *c = configured(v, d->name);
+    struct poller_device_status s;
+    poller_device_status(poller, device, &s);
+    buf_addc(out, '{');
+    add_string(out, "name", d->name);
+    add_string(out, "bus", poller_bus(poller));
+    add_int(out, "unit", d->unit);
+    add_string(out, "model", c ? c->profile : NULL);
+    add_int(out, "every_ms", d->every_ms);
+    add_string(out, "state", s.state);
+    if (s.last_failed != QUALITY_GOOD)
+        add_string(out, "failed_with", quality_word(s.last_failed));
+    if (s.last_failed == QUALITY_EXCEPTION)
+        add_int(out, "exception", s.exception);
+    if (s.last_good_mono_ms)
+        add_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
+    add_counters(out, &s);
+    if (c)
+        add_last_readings(out, poller, device, c);
+    buf_addc(out, '}');
+}
+
+static void add_devices(struct buf *out, const struct status_view *v)
+{
+    bool first = true;
+    buf_add_key(out, "devices");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < v->poller_count; i++)
+        for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
+            if (!first)
+                buf_addc(out, ',');
+            first = false;
+            add_device(out, v, v->pollers[i], d);
+        }
+    buf_addc(out, ']');
+}
+
+static void add_store(struct buf *out, const struct status_view *v)
+{
+    struct store_status s;
+    store_status(v->store, &s);
+    buf_add_key(out, "store");
+    buf_addc(out, '{');
+    add_string(out, "path", v->config->store.path);
+    add_string(out, "stream", s.stream);
+    add_uint(out, "layout", s.layout);
+    add_uint(out, "newest", s.newest);
+    add_uint(out, "records", s.records);
+    add_uint(out, "commits", s.commits);
+    add_int(out, "bytes", s.bytes);
+    add_int(out, "max_bytes", s.max_bytes);
+    add_bool(out, "durable", s.durable);
+    add_bool(out, "failing", s.disk_failing);
+    if (s.disk_failing)
+        add_string(out, "why", s.disk_note.text);
+    add_uint(out, "queue_dropped", s.queue_dropped);
+    buf_addc(out, '}');
+}
+
+static void add_uplink(struct buf *out, const struct status_view *v, size_t index)
+{
+    struct uplink_status s;
+    struct store_uplink_status n;
+    uplink_status(v->uplinks[index], &s);
+    store_uplink_status(v->store, index, &n);
+    int64_t now = clock_mono_ms();
+    buf_addc(out, '{');
+    add_string(out, "name", v->config->uplinks[index].name);
+    add_bool(out, "connected", s.connected);
+    add_string(out, "url", s.url);
+    add_int(out, "for_ms", s.since_mono_ms ? now - s.since_mono_ms : 0);
+    if (!s.connected) {
+        add_string(out, "reason", s.reason);
+        add_int(out, "next_try_in_ms", s.next_try_mono_ms > now ? s.next_try_mono_ms - now : 0);
+    }
+    add_uint(out, "accepted", n.accepted);
+    add_uint(out, "delivered", n.delivered);
+    add_uint(out, "waiting", n.waiting);
+    add_uint(out, "dropped", n.dropped);
+    add_int(out, "oldest_waiting_ts", n.oldest_waiting_ms);
+    add_uint(out, "connects", s.connects);
+    add_uint(out, "messages", s.messages);
+    add_uint(out, "bytes", s.bytes);
+    add_uint(out, "refused", s.refused);
+    add_int(out, "drain_ms", s.drain_ms);
+    buf_addc(out, '}');
+}
+
+void status_json(const struct status_view *v, struct buf *out)
+{
+    buf_addc(out, '{');
+    add_int(out, "v", 1);
+    add_string(out, "gateway", v->gateway_id);
+    add_string(out, "name", v->config->gateway.name);
+    add_string(out, "software", "fieldgate " FG_VERSION);
+    add_int(out, "pid", getpid());
+    add_int(out, "ts", clock_wall_ms());
+    add_int(out, "started_ts", v->started_wall_ms);
+    add_int(out, "uptime_ms", clock_mono_ms() - v->started_mono_ms);
+    add_string(out, "config", v->config_state);
+    add_string(out, "config_path", v->config_path);
+    add_string(out, "clock", v->clock_trusted ? "trusted" : "untrusted");
+    add_store(out, v);
+    buf_add_key(out, "uplinks");
+    buf_addc(out, '[');
+    for (size_t i = 0; i < v->uplink_count; i++) {
+        if (i)
+            buf_addc(out, ',');
+        add_uplink(out, v, i);
+    }
+    buf_addc(out, ']');
+    add_devices(out, v);
+    buf_adds(out, "}\n");
+}
+
+/* ---- metrics.prom ---- */
+
+static void head(struct buf *out, const char *name, const char *type, const char *help)
+{
+    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void store_metrics(const struct status_view *v, struct buf *out)
+{
+    struct store_status s;
+    store_status(v->store, &s);
+    head(out, "fieldgate_store_bytes", "gauge", "Size of the buffer on disk.");
+    buf_addf(out, "fieldgate_store_bytes %lld\n", (long long)s.bytes);
+    head(out, "fieldgate_store_max_bytes", "gauge", "Configured cap of the buffer.");
+    buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s.max_bytes);
+    head(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.");
+    buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s.commits);
+    head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
+    buf_addf(out, "fieldgate_store_failing %d\n", s.disk_failing);
+}
+
+enum uplink_metric {
+    UPLINK_UP,
+    UPLINK_ACCEPTED,
+    UPLINK_DELIVERED,
+    UPLINK_WAITING,
+    UPLINK_DROPPED,
+    UPLINK_BYTES
+};
+
+static uint64_t uplink_metric(const struct status_view *v, size_t index, enum uplink_metric which)
+{
+    struct uplink_status s;
+    struct store_uplink_status n;
+    uplink_status(v->uplinks[index], &s);
+    store_uplink_status(v->store, index, &n);
+    switch (which) {
+    case UPLINK_UP:
+        return s.connected;
+    case UPLINK_ACCEPTED:
+        return n.accepted;
+    case UPLINK_DELIVERED:
+        return n.delivered;
+    case UPLINK_WAITING:
+        return n.waiting;
+    case UPLINK_DROPPED:
+        return n.dropped;
+    case UPLINK_BYTES:
+        return s.bytes;
+    }
+    return 0;
+}
+
+static void uplink_metrics(const struct status_view *v, struct buf *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        enum uplink_metric which;
+    } metrics[] = {
+        {"fieldgate_uplink_up", "gauge", "1 while connected to a broker.", UPLINK_UP},
+        {"fieldgate_uplink_accepted_records", "gauge", "Records the uplink is answerable for.",
+         UPLINK_ACCEPTED},
+        {"fieldgate_uplink_delivered_records", "gauge", "Records acknowledged by the broker.",
+         UPLINK_DELIVERED},
+        {"fieldgate_uplink_waiting_records", "gauge", "Records not yet acknowledged.", UPLINK_WAITING},
+        {"fieldgate_uplink_dropped_records", "gauge", "Records given up, each named by a loss event.",
+         UPLINK_DROPPED},
+        {"fieldgate_uplink_sent_bytes_total", "counter", "Acknowledged payload bytes since start.",
+         UPLINK_BYTES},
+    };
+    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
+        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (size_t i = 0; i < v->uplink_count; i++)
+            buf_addf(out, "%s{uplink=\"%s\"} %llu\n", metrics[m].name, v->config->uplinks[i].name,
+                     (unsigned long long)uplink_metric(v, i, metrics[m].which));
+    }
+}
+
+enum device_metric { DEVICE_UP, DEVICE_POLLS, DEVICE_FAILED, DEVICE_MISSED };
+
+static uint64_t device_metric(const struct poller_device_status *s, enum device_metric which)
+{
+    switch (which) {
+    case DEVICE_UP:
+        return strcmp(s->state, "ok") == 0;
+    case DEVICE_POLLS:
+        return s->polls;
+    case DEVICE_FAILED:
+        return s->failed;
+    case DEVICE_MISSED:
+        return s->missed;
+    }
+    return 0;
+}
+
+static void device_metrics(const struct status_view *v, struct buf *out)
+{
+    static const struct {
+        const char *name, *type, *help;
+        enum device_metric which;
+    } metrics[] = {
+        {"fieldgate_device_up", "gauge", "1 while the device answers.", DEVICE_UP},
+        {"fieldgate_device_polls_total", "counter", "Polls since start.", DEVICE_POLLS},
+        {"fieldgate_device_failed_polls_total", "counter", "Polls without any data.", DEVICE_FAILED},
+        {"fieldgate_device_missed_periods_total", "counter", "Periods skipped.", DEVICE_MISSED},
+    };
+    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
+        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (size_t i = 0; i < v->poller_count; i++)
+            for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
+                struct poller_device_status s;
+                poller_device_status(v->pollers[i], d, &s);
+                buf_addf(out, "%s{bus=\"%s\",device=\"%s\"} %llu\n", metrics[m].name,
+                         poller_bus(v->pollers[i]), poller_device(v->pollers[i], d)->name,
+                         (unsigned long long)device_metric(&s, metrics[m].which));
+            }
+    }
+}
+
+void status_metrics(const struct status_view *v, struct buf *out)
+{
+    head(out, "fieldgate_info", "gauge", "Version of the running gateway.");
+    buf_addf(out, "fieldgate_info{gateway=\"%s\",version=\"%s\"} 1\n", v->gateway_id, FG_VERSION);
+    head(out, "fieldgate_clock_trusted", "gauge", "1 while the wall clock can be believed.");
+    buf_addf(out, "fieldgate_clock_trusted %d\n", v->clock_trusted);
+    store_metrics(v, out);
+    uplink_metrics(v, out);
+    device_metrics(v, out);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * status - the texts of status.json and metrics.prom from a view of the running parts.
+ *
+ * Threads    Main thread; it takes snapshots from the parts, which lock by themselves.
+ * Ownership  The view lends everything.
+ * Errors     Only through the buffers (buf_ok).
+ */
+#ifndef FG_STATUS_H
+#define FG_STATUS_H
+
+#include "buf.h"
+#include "config.h"
+#include "poller.h"
+#include "store.h"
+#include "uplink.h"
+
+struct status_view {
+    const struct config *config;
+    const char *gateway_id;
+    const char *config_path;
+    const char *config_state;
+    int64_t started_wall_ms, started_mono_ms;
+    bool clock_trusted;
+    struct poller *const *pollers;
+    size_t poller_count;
+    struct store *store;
+    struct uplink *const *uplinks; /* same order as config->uplinks */
+    size_t uplink_count;
+};
+
+void status_json(const struct status_view *v, struct buf *out);
+/* Prometheus text exposition format. */
+void status_metrics(const struct status_view *v, struct buf *out);
+
+#endif
