@@ -20,7 +20,7 @@ LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
 
-WARN   := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Werror
+WARN   := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-format-truncation -Werror
 CPPFLAGS += -D_GNU_SOURCE -DFG_VERSION='"$(VERSION)"' -DFG_SHARE='"$(PREFIX)/share/fieldgate"'
 ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS_$(FLAVOR)) $(CFLAGS)
 ALL_LDFLAGS := $(LDFLAGS_$(FLAVOR)) $(LDFLAGS)
