@@ -2,47 +2,61 @@
 VERSION := 0.1.0
 PREFIX  ?= /usr
 DESTDIR ?=
+SYSCONFDIR ?= /etc
 CC      ?= gcc
 PYTHON  ?= /usr/bin/python3
-CLANG_FORMAT ?= clang-format
-# release | asan | tsan | weak (see tests/); each has its own folder under build/
+# release | asan (address and undefined behaviour) | tsan (data races); each has its own folder under build/
 FLAVOR  ?= release
+JOBS    ?= $(shell nproc)
 
 B := build/$(FLAVOR)
 
-LIBS    := libmodbus libpaho-mqtt sqlite3 yaml-0.1 libcjson zlib openssl libsystemd
-PKGLIBS := -lmodbus -lpaho-mqtt3as -lsqlite3 -lyaml -lcjson -lz -lssl -lcrypto -lsystemd -lm -lpthread
+# libpaho-mqtt3as is the asynchronous client with TLS; it ships no pkg-config file.
+LIBS := -lmodbus -lpaho-mqtt3as -lsqlite3 -lyaml -lcjson -lz -lssl -lcrypto -lsystemd -lm -lpthread
 
-CFLAGS_release := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
-CFLAGS_asan    := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
-CFLAGS_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
+CFLAGS_release  := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
+CFLAGS_asan     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+CFLAGS_tsan     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
 
-WARN   := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-format-truncation -Werror
-CPPFLAGS += -D_GNU_SOURCE -DFG_VERSION='"$(VERSION)"' -DFG_SHARE='"$(PREFIX)/share/fieldgate"'
-ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS_$(FLAVOR)) $(CFLAGS)
+# Truncation is what snprintf is for; that warning changes its mind with the optimisation level.
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+        -Wno-format-truncation -Werror
+CPPFLAGS    += -D_GNU_SOURCE -DFG_VERSION='"$(VERSION)"' -DFG_SHARE='"$(PREFIX)/share/fieldgate"'
+ALL_CFLAGS  := -std=gnu11 $(WARN) $(CFLAGS_$(FLAVOR)) $(CFLAGS)
 ALL_LDFLAGS := $(LDFLAGS_$(FLAVOR)) $(LDFLAGS)
 
-SRC  := $(wildcard gateway/*.c drivers/*.c)
-OBJ  := $(SRC:%.c=$(B)/%.o)
-LIBOBJ := $(filter-out $(B)/gateway/main.o,$(OBJ))
-UNIT_SRC := $(wildcard tests/unit/test_*.c)
-UNIT := $(UNIT_SRC:tests/unit/%.c=$(B)/unit/%)
+SRC     := $(wildcard gateway/*.c drivers/*.c)
+HEADERS := $(wildcard gateway/*.h drivers/*.h)
+OBJ     := $(SRC:%.c=$(B)/%.o)
+LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
+UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch])
+
+# A temporary folder and a Python that leaves no caches behind: `git status` is clean after every target.
+export PYTHONDONTWRITEBYTECODE := 1
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5
 
 .PHONY: all
-all: $(B)/fieldgate
+all: $(B)/fieldgate ## build the program
+
+.PHONY: help
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+# ---- building ----
 
 $(B)/fieldgate: $(B)/gateway/main.o $(B)/libfieldgate.a
 	@echo "  LINK  $@"
-	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(PKGLIBS)
+	@$(CC) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $^ $(LIBS)
 
 $(B)/libfieldgate.a: $(LIBOBJ)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(B)/%.o: %.c
+$(B)/%.o: %.c $(B)/settings
 	@mkdir -p $(@D)
 	@echo "  CC    $@"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
@@ -50,10 +64,148 @@ $(B)/%.o: %.c
 $(B)/unit/%: tests/unit/%.c $(B)/libfieldgate.a
 	@mkdir -p $(@D)
 	@echo "  TEST  $@"
-	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(PKGLIBS) -lcmocka
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(LIBS) -lcmocka
+
+$(B)/tools/%: tests/tools/%.c $(B)/libfieldgate.a
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(LIBS)
+
+# Everything is built again when the compiler, its flags or the prefix change.
+SETTINGS := $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
+$(B)/settings: force
+	@mkdir -p $(@D)
+	@echo '$(subst ','\'',$(SETTINGS))' | cmp -s - $@ || echo '$(subst ','\'',$(SETTINGS))' > $@
+.PHONY: force
+force:
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)
 
+.PHONY: units
+units: $(UNIT)
+
 .PHONY: clean
-clean:
+clean: ## remove what was built
 	rm -rf build
+
+# ---- packages ----
+
+.PHONY: deps
+deps: ## install the Debian packages that building and testing need (as root or through sudo)
+	@tests/tools/install_packages.sh build test
+
+.PHONY: deps-build
+deps-build:
+	@tests/tools/install_packages.sh build demo
+
+# ---- checks and tests ----
+
+.PHONY: check
+check: ## unit tests, layers, format, shipped files: seconds after a build
+	@$(MAKE) --no-print-directory -j$(JOBS) all units
+	@tests/tools/run_units.sh $(B)/unit
+	@$(MAKE) --no-print-directory check-static
+
+.PHONY: check-static
+check-static: $(B)/fieldgate $(B)/tools/config_docs
+	@echo "== layers, doors, sizes"; $(PYTHON) tests/tools/check_layers.py
+	@echo "== message codes"; $(PYTHON) tests/tools/check_messages.py
+	@echo "== profiles"; $(PYTHON) tests/tools/check_profiles.py
+	@echo "== format"; clang-format --dry-run --Werror $(C_FILES)
+	@echo "== shipped configuration"; $(B)/fieldgate check --config config/fieldgate.yaml
+	@echo "== generated documents"; tests/tools/generated.sh $(B)/tools/config_docs check
+	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5
+
+.PHONY: docs
+docs: $(B)/tools/config_docs ## write docs/CONFIG.md and config/schema/fieldgate.json from the tables
+	@tests/tools/generated.sh $(B)/tools/config_docs write
+
+.PHONY: format
+format: ## lay out all C files
+	clang-format -i $(C_FILES)
+
+.PHONY: lint
+lint: ## cppcheck
+	@echo "== cppcheck"
+	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -j $(JOBS) -D_GNU_SOURCE \
+	  -DFG_VERSION='"x"' -DFG_SHARE='"/x"' gateway drivers
+
+.PHONY: sanitize
+sanitize:
+	@echo "== unit tests under AddressSanitizer and UndefinedBehaviorSanitizer"
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=asan all units
+	@tests/tools/run_units.sh build/asan/unit
+	@echo "== unit tests under ThreadSanitizer"
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=tsan all units
+	@tests/tools/run_units.sh build/tsan/unit
+
+.PHONY: integration
+integration: $(B)/fieldgate
+	@echo "== integration tests with $(B)/fieldgate"
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
+
+.PHONY: faults
+faults: $(B)/fieldgate
+	@echo "== faults with $(B)/fieldgate"
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults
+
+.PHONY: test
+test: deps ## all that a contributor runs: sets itself up, under 15 minutes on 2 cores
+	@echo "== 1 of 5: build, unit tests, checks"
+	@$(MAKE) --no-print-directory check
+	@echo "== 2 of 5: static analysis"
+	@$(MAKE) --no-print-directory lint
+	@echo "== 3 of 5: sanitizers"
+	@$(MAKE) --no-print-directory sanitize
+	@echo "== 4 of 5: integration"
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory FLAVOR=asan integration
+	@echo "== 5 of 5: faults"
+	@$(MAKE) --no-print-directory faults
+	@echo "== make test: everything passed"
+
+.PHONY: ci
+ci: deps ## what takes longer
+	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
+	@$(MAKE) --no-print-directory FLAVOR=tsan integration
+	@$(MAKE) --no-print-directory FLAVOR=asan faults
+	@echo "== install into an empty root, and away again"
+	@tests/tools/try_install.sh
+	@echo "== the demo, as a newcomer would run it"
+	@$(MAKE) --no-print-directory demo
+	@echo "== make ci: everything passed"
+
+.PHONY: demo
+demo: deps-build ## the main job, shown in about a minute with real components
+	@$(MAKE) --no-print-directory -j$(JOBS) all
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/demo.py
+
+# ---- installing ----
+
+INSTALL_SHARE := $(DESTDIR)$(PREFIX)/share/fieldgate
+INSTALL_UNIT  := $(DESTDIR)$(PREFIX)/lib/systemd/system/fieldgate.service
+
+.PHONY: install
+install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing configuration
+	install -D -m 755 $(B)/fieldgate $(DESTDIR)$(PREFIX)/bin/fieldgate
+	install -d $(INSTALL_SHARE)/profiles $(INSTALL_SHARE)/schema
+	install -m 644 config/profiles/*.yaml $(INSTALL_SHARE)/profiles/
+	install -m 644 config/schema/*.json $(INSTALL_SHARE)/schema/
+	install -m 644 config/points.yaml $(INSTALL_SHARE)/
+	install -D -m 644 config/fieldgate.yaml $(INSTALL_SHARE)/fieldgate.yaml.example
+	install -d $(dir $(INSTALL_UNIT))
+	sed 's|/usr/bin/fieldgate|$(PREFIX)/bin/fieldgate|' systemd/fieldgate.service > $(INSTALL_UNIT)
+	chmod 644 $(INSTALL_UNIT)
+	install -D -m 644 systemd/fieldgate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf
+	install -D -m 644 systemd/fieldgate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
+	install -D -m 644 docs/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1
+	install -D -m 644 docs/fieldgate.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
+	test -e $(DESTDIR)$(SYSCONFDIR)/fieldgate/fieldgate.yaml || \
+	  install -D -m 644 config/fieldgate.yaml $(DESTDIR)$(SYSCONFDIR)/fieldgate/fieldgate.yaml
+
+.PHONY: uninstall
+uninstall: ## remove what install put there; configuration and readings stay
+	rm -f $(DESTDIR)$(PREFIX)/bin/fieldgate $(INSTALL_UNIT)
+	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
+	rm -rf $(INSTALL_SHARE)

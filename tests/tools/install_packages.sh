@@ -1,0 +1,36 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# Installs the Debian packages that are missing for the named purposes: build, demo, test.
+set -eu
+
+packages=
+for purpose in "$@"; do
+    case $purpose in
+    build) packages="$packages gcc libc6-dev make libmodbus-dev libpaho-mqtt-dev libsqlite3-dev libyaml-dev
+            libcjson-dev zlib1g-dev libssl-dev libsystemd-dev" ;;
+    demo) packages="$packages mosquitto python3-minimal python3-paho-mqtt" ;;
+    test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pymodbus
+            python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
+            sqlite3 systemd" ;;
+    *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
+    esac
+done
+
+command -v dpkg-query >/dev/null || { echo "This is not a Debian system; install by hand:" $packages >&2; exit 1; }
+
+missing=
+for p in $packages; do
+    [ "$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)" = installed ] || missing="$missing $p"
+done
+[ -z "$missing" ] && exit 0
+
+echo "== installing:$missing"
+as_root=
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "Run this as root, or install sudo. Missing:$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+$as_root apt-get update -qq
+# --no-install-recommends: mosquitto and systemd would bring services nobody here needs.
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+echo "== packages are there"
