@@ -48,7 +48,7 @@ def main(argv):
             problems.append(f"{where}: {code} is explained twice, first at {explained[code]}")
         explained.setdefault(code, where)
         for part in PARTS:
-            if not re.search(rf"^\**{re.escape(part)}\**\s+\S", body, re.M):
+            if not re.search(rf"^- \*\*{re.escape(part)}\*\* \S", body, re.M):
                 problems.append(f"{where}: {code} has no line \"{part}\"")
         if code not in used:
             problems.append(f"{where}: {code} stands in no source of gateway/ or drivers/; delete it here")
