@@ -50,14 +50,17 @@ struct poller_device_status {
     enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
     uint8_t exception;
     int64_t last_good_mono_ms; /* 0: never */
-    uint64_t polls, failed, missed;
+    uint64_t polls;  /* samples handed over, failed ones too: polls + missed = periods that have passed */
+    uint64_t failed; /* of these, how many failed as a whole */
+    uint64_t missed; /* periods skipped between samples */
     struct driver_stats stats;
 };
 
 int poller_new(const struct poller_options *options, struct poller **ret);
 int poller_start(struct poller *p);
-/* Asks the thread to end and waits at most wait_ms; false when it is still stuck (a name look-up): the caller
- * must then not free it and should leave the process. */
+/* Accepts NULL and a poller that was never started (true). Asks the thread to end and waits at most wait_ms;
+ * false when it is still stuck (a name look-up): the caller must then not free it and should leave the
+ * process. */
 bool poller_stop(struct poller *p, int64_t wait_ms);
 void poller_free(struct poller *p);
 
@@ -66,8 +69,8 @@ const char *poller_bus(const struct poller *p);
 size_t poller_device_count(const struct poller *p);
 const struct poller_device *poller_device(const struct poller *p, size_t device);
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
-/* Copies the newest readings of a device (count from options) and when they were taken; false before the
- * first. */
+/* Copies the newest reading of each point of a device (count from options) and when they were taken; false
+ * before the first. */
 bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
                           int64_t *ret_mono_ms);
 /* Poll this device as soon as possible. */

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "poller.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "poller_watch.h"
+#include "schedule.h"
+
+/* The longest wait; the loop then beats its pulse. */
+#define WAIT_MAX_MS 10000
+/* A poll may hang in a name look-up for that long. */
+#define DRIVER_MAX_MS 120000
+
+struct station {
+    struct poller_device options;
+    struct poller_watch_device watch; /* the thread's own */
+    /* Below: guarded by poller.lock. */
+    struct poller_device_status status;
+    struct reading *last; /* the newest reading of every point */
+    int64_t last_wall_ms, last_mono_ms;
+    bool has_last;
+    bool hurried;
+};
+
+struct poller {
+    struct poller_options options;
+    struct station *stations;
+    size_t count;
+    /* What the stations' arrays lie in. */
+    const char **names;
+    int64_t *every;
+    struct reading *last;
+    bool *config_said;
+
+    /* The thread's own. */
+    struct schedule *schedule;
+    struct poller_watch watch;
+    struct reading *readings; /* of the poll in hand */
+    struct driver_result result;
+    struct pulse pulse;
+
+    pthread_t thread;
+    bool started; /* by the thread that starts and stops */
+    /* Guards what follows and the lower part of every station. Held for copying only, never around a driver
+     * or sink call. */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool stop;
+    bool poked; /* a device hurries */
+    bool ended;
+};
+
+static int init_sync(struct poller *p)
+{
+    pthread_condattr_t attr;
+    if (pthread_mutex_init(&p->lock, NULL) != 0)
+        return FG_ENOMEM;
+    int failed = pthread_condattr_init(&attr);
+    if (!failed) {
+        failed = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        if (!failed)
+            failed = pthread_cond_init(&p->changed, &attr);
+        pthread_condattr_destroy(&attr);
+    }
+    if (failed)
+        pthread_mutex_destroy(&p->lock);
+    return failed ? FG_ENOMEM : 0;
+}
+
+static int allocate(struct poller *p, size_t points, size_t most_points)
+{
+    p->stations = calloc(p->count + 1, sizeof(*p->stations));
+    p->names = calloc(points + 1, sizeof(*p->names));
+    p->every = calloc(points + 1, sizeof(*p->every));
+    p->last = calloc(points + 1, sizeof(*p->last));
+    p->config_said = calloc(points + 1, sizeof(*p->config_said));
+    p->readings = calloc(most_points + 1, sizeof(*p->readings));
+    return p->stations && p->names && p->every && p->last && p->config_said && p->readings ? 0 : FG_ENOMEM;
+}
+
+static void free_memory(struct poller *p)
+{
+    free(p->stations);
+    free(p->names);
+    free(p->every);
+    free(p->last);
+    free(p->config_said);
+    free(p->readings);
+    free(p);
+}
+
+static void fill_station(struct poller *p, size_t index, size_t first_point)
+{
+    const struct poller_device *from = &p->options.devices[index];
+    struct station *st = &p->stations[index];
+    const char **names = p->names + first_point;
+    int64_t *every = p->every + first_point;
+
+    for (size_t i = 0; i < from->point_count; i++) {
+        names[i] = from->point_names[i];
+        every[i] = from->point_every_ms ? from->point_every_ms[i] : 0;
+        p->last[first_point + i].quality = QUALITY_NOT_DUE;
+    }
+    st->options = *from;
+    st->options.point_names = names;
+    st->options.point_every_ms = every;
+    st->last = p->last + first_point;
+    st->watch.name = from->name;
+    st->watch.unit = from->unit;
+    st->watch.point_names = names;
+    st->watch.point_count = from->point_count;
+    st->watch.config_said = p->config_said + first_point;
+    strcpy(st->status.state, "waiting");
+}
+
+int poller_new(const struct poller_options *options, struct poller **ret)
+{
+    size_t points = 0, most_points = 0;
+    for (size_t i = 0; i < options->device_count; i++) {
+        size_t n = options->devices[i].point_count;
+        points += n;
+        if (n > most_points)
+            most_points = n;
+    }
+    struct poller *p = calloc(1, sizeof(*p));
+    if (!p)
+        return FG_ENOMEM;
+    p->options = *options;
+    p->count = options->device_count;
+    p->watch.bus = options->bus;
+    p->watch.where = options->where;
+    int err = allocate(p, points, most_points);
+    if (err == 0)
+        err = init_sync(p);
+    if (err < 0) {
+        free_memory(p);
+        return err;
+    }
+    for (size_t i = 0, at = 0; i < p->count; i++) {
+        fill_station(p, i, at);
+        at += p->stations[i].options.point_count;
+    }
+    p->options.devices = NULL; /* the caller's array; the stations hold the copy */
+    *ret = p;
+    return 0;
+}
+
+void poller_free(struct poller *p)
+{
+    if (!p)
+        return;
+    assert(!p->started); /* its thread would go on in freed memory */
+    if (p->options.driver)
+        p->options.driver->ops->close(p->options.driver);
+    schedule_free(p->schedule);
+    pthread_cond_destroy(&p->changed);
+    pthread_mutex_destroy(&p->lock);
+    free_memory(p);
+}
+
+/* A moment from now for pthread_cond_timedwait(), which does not know clock_mono_ms()'s clock. */
+static struct timespec moment_after(int64_t us)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += us / 1000000;
+    t.tv_nsec += (us % 1000000) * 1000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* Passes on what other threads asked for; false when the thread is to end. */
+static bool take_orders(struct poller *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool go_on = !p->stop;
+    for (size_t i = 0; p->poked && i < p->count; i++) {
+        if (p->stations[i].hurried)
+            schedule_hurry(p->schedule, i, clock_mono_ms());
+        p->stations[i].hurried = false;
+    }
+    p->poked = false;
+    pthread_mutex_unlock(&p->lock);
+    return go_on;
+}
+
+static bool is_stopping(struct poller *p)
+{
+    pthread_mutex_lock(&p->lock);
+    bool stop = p->stop;
+    pthread_mutex_unlock(&p->lock);
+    return stop;
+}
+
+/* Waits until the instant or an order comes, or a while has passed. */
+static void wait_until(struct poller *p, int64_t due_mono_ms)
+{
+    int64_t left_us = WAIT_MAX_MS * 1000;
+    int64_t now_us = clock_mono_us();
+    if (due_mono_ms < now_us / 1000 + WAIT_MAX_MS)
+        left_us = due_mono_ms * 1000 - now_us;
+    if (left_us <= 0)
+        return;
+    struct timespec until = moment_after(left_us);
+    pthread_mutex_lock(&p->lock);
+    if (!p->stop && !p->poked)
+        pthread_cond_timedwait(&p->changed, &p->lock, &until);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static const char *state_word(const struct poller *p, size_t device)
+{
+    const struct poller_watch_device *watch = &p->stations[device].watch;
+    if (p->result.failed == QUALITY_GOOD)
+        return "ok";
+    if (p->result.failed == QUALITY_NOT_CONNECTED)
+        return "failed";
+    if (schedule_is_silent(p->schedule, device) || watch->state == POLLER_SILENT)
+        return "silent";
+    return poller_watch_is_retrying(watch) ? "retrying" : "failed";
+}
+
+/* A failed poll leaves no old value behind that could be taken for a new one; a point that was not due keeps
+ * its last. */
+static void keep_readings(const struct poller *p, struct station *st)
+{
+    const enum quality failed = p->result.failed;
+    for (size_t i = 0; i < st->options.point_count; i++) {
+        if (failed != QUALITY_GOOD)
+            st->last[i] = (struct reading){.quality = failed};
+        else if (p->readings[i].quality != QUALITY_NOT_DUE)
+            st->last[i] = p->readings[i];
+    }
+    st->last_wall_ms = p->result.wall_ms;
+    st->last_mono_ms = p->result.mono_ms;
+    st->has_last = true;
+}
+
+static void keep_status(struct poller *p, size_t device, uint32_t missed)
+{
+    struct station *st = &p->stations[device];
+    const char *word = state_word(p, device);
+    pthread_mutex_lock(&p->lock);
+    struct poller_device_status *status = &st->status;
+    snprintf(status->state, sizeof(status->state), "%s", word);
+    status->last_failed = p->result.failed;
+    status->exception = p->result.exception;
+    status->polls++;
+    status->missed += missed;
+    if (p->result.failed == QUALITY_GOOD)
+        status->last_good_mono_ms = p->result.mono_ms;
+    else
+        status->failed++;
+    keep_readings(p, st);
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void hand_over(struct poller *p, size_t device, uint32_t missed)
+{
+    const struct poller_options *o = &p->options;
+    const struct station *st = &p->stations[device];
+    const bool good = p->result.failed == QUALITY_GOOD;
+    struct sample s = {
+        .device = st->options.layout_index,
+        .wall_ms = p->result.wall_ms,
+        .mono_ms = p->result.mono_ms,
+        .clock_trusted = o->clock_trusted && o->clock_trusted(o->sink_context),
+        .failed = p->result.failed,
+        .missed = missed,
+        .count = good ? st->options.point_count : 0,
+        .readings = good ? p->readings : NULL,
+    };
+    o->sink(o->sink_context, &s);
+}
+
+static void ask(struct poller *p, const struct schedule_turn *turn)
+{
+    struct driver *d = p->options.driver;
+    memset(&p->result, 0, sizeof(p->result));
+    pulse_expect(&p->pulse, DRIVER_MAX_MS);
+    switch (turn->what) {
+    case SCHEDULE_POLL:
+        d->ops->poll(d, turn->device, turn->due, p->readings, &p->result);
+        break;
+    case SCHEDULE_PROBE:
+        d->ops->probe(d, turn->device, &p->result);
+        break;
+    }
+    pulse_beat(&p->pulse);
+}
+
+static void serve(struct poller *p, const struct schedule_turn *turn)
+{
+    struct station *st = &p->stations[turn->device];
+    const bool is_poll = turn->what == SCHEDULE_POLL;
+
+    ask(p, turn);
+    /* A port that cannot be opened is not the device's fault: the schedule goes on as if it had answered, so
+     * that every period leaves its failed sample and nobody is only probed when the port is back. */
+    const bool answered = poller_watch_trouble(&p->result) != POLLER_SILENT;
+    schedule_done(p->schedule, turn, clock_mono_ms(), answered);
+    if (p->result.failed != QUALITY_GOOD && is_stopping(p))
+        return; /* we cut it off ourselves: that says nothing about the device */
+    poller_watch_result(&p->watch, &st->watch, &p->result, is_poll);
+    if (!is_poll && answered)
+        return; /* the poll that follows at once is the sample */
+    if (p->result.failed == QUALITY_GOOD)
+        poller_watch_readings(&p->watch, &st->watch, p->readings);
+    keep_status(p, turn->device, turn->missed);
+    hand_over(p, turn->device, turn->missed);
+}
+
+static void *run(void *context)
+{
+    struct poller *p = context;
+    while (take_orders(p)) {
+        struct schedule_turn turn;
+        int64_t now = clock_mono_ms();
+        pulse_beat(&p->pulse);
+        if (!schedule_next(p->schedule, now, &turn))
+            wait_until(p, INT64_MAX);
+        else if (turn.due_mono_ms > now)
+            wait_until(p, turn.due_mono_ms);
+        else
+            serve(p, &turn);
+    }
+    pulse_end(&p->pulse);
+    pthread_mutex_lock(&p->lock);
+    p->ended = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return NULL;
+}
+
+static int make_schedule(struct poller *p)
+{
+    struct schedule_device *devices = calloc(p->count + 1, sizeof(*devices));
+    if (!devices)
+        return FG_ENOMEM;
+    for (size_t i = 0; i < p->count; i++)
+        devices[i] = (struct schedule_device){
+            .every_ms = p->stations[i].options.every_ms,
+            .point_every_ms = p->stations[i].options.point_every_ms,
+            .point_count = p->stations[i].options.point_count,
+        };
+    p->schedule = schedule_new(devices, p->count, clock_mono_ms(), p->options.seed);
+    free(devices);
+    return p->schedule ? 0 : FG_ENOMEM;
+}
+
+int poller_start(struct poller *p)
+{
+    char name[16]; /* what the kernel takes */
+    int err = make_schedule(p);
+    if (err < 0)
+        return err;
+    pulse_beat(&p->pulse);
+    if (pthread_create(&p->thread, NULL, run, p) != 0) {
+        pulse_end(&p->pulse);
+        return FG_ENOMEM;
+    }
+    p->started = true;
+    snprintf(name, sizeof(name), "bus-%.11s", p->options.bus);
+    pthread_setname_np(p->thread, name);
+    return 0;
+}
+
+bool poller_stop(struct poller *p, int64_t wait_ms)
+{
+    if (!p || !p->started)
+        return true;
+    struct timespec until = moment_after(wait_ms * 1000);
+    pthread_mutex_lock(&p->lock);
+    p->stop = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    p->options.driver->ops->cancel(p->options.driver);
+
+    pthread_mutex_lock(&p->lock);
+    while (!p->ended && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
+        ;
+    bool ended = p->ended;
+    pthread_mutex_unlock(&p->lock);
+    if (ended) {
+        pthread_join(p->thread, NULL); /* past its last statement: does not wait */
+        p->started = false;
+    }
+    return ended;
+}
+
+const struct pulse *poller_pulse(const struct poller *p)
+{
+    return &p->pulse;
+}
+
+const char *poller_bus(const struct poller *p)
+{
+    return p->options.bus;
+}
+
+size_t poller_device_count(const struct poller *p)
+{
+    return p->count;
+}
+
+const struct poller_device *poller_device(const struct poller *p, size_t device)
+{
+    return device < p->count ? &p->stations[device].options : NULL;
+}
+
+void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret)
+{
+    pthread_mutex_lock(&p->lock);
+    *ret = p->stations[device].status;
+    pthread_mutex_unlock(&p->lock);
+    p->options.driver->ops->stats(p->options.driver, device, &ret->stats);
+}
+
+bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
+                          int64_t *ret_mono_ms)
+{
+    struct station *st = &p->stations[device];
+    pthread_mutex_lock(&p->lock);
+    bool has = st->has_last;
+    if (has) {
+        memcpy(ret, st->last, st->options.point_count * sizeof(*ret));
+        *ret_wall_ms = st->last_wall_ms;
+        *ret_mono_ms = st->last_mono_ms;
+    }
+    pthread_mutex_unlock(&p->lock);
+    return has;
+}
+
+void poller_hurry(struct poller *p, size_t device)
+{
+    if (device >= p->count)
+        return;
+    pthread_mutex_lock(&p->lock);
+    p->stations[device].hurried = true;
+    p->poked = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+}

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "poller_watch.h"
+
+#include <stdio.h>
+
+#include "log.h"
+#include "text.h"
+
+/* Cheap sensors miss an answer now and then; that is no news. */
+#define FAILURES_THAT_COUNT 3
+/* Lines about one device: so many at once, then one in so long. */
+#define LINES_AT_ONCE 6
+#define LINE_EVERY_MS 600000
+
+/* Modbus exception codes that call for different advice. */
+enum {
+    ILLEGAL_FUNCTION = 1,
+    ILLEGAL_ADDRESS = 2,
+    ILLEGAL_VALUE = 3,
+    DEVICE_FAILURE = 4,
+    BUSY = 6,
+    GATEWAY_NO_PATH = 10,
+    GATEWAY_NO_ANSWER = 11,
+};
+
+enum poller_trouble poller_watch_trouble(const struct driver_result *r)
+{
+    switch (r->failed) {
+    case QUALITY_GOOD:
+    case QUALITY_NOT_DUE:
+    case QUALITY_SENSOR_FAULT:
+    case QUALITY_OUT_OF_RANGE:
+        return POLLER_WELL;
+    case QUALITY_NO_REPLY:
+        return POLLER_SILENT;
+    case QUALITY_BAD_CRC:
+    case QUALITY_BAD_FRAME:
+        return POLLER_GARBLED;
+    case QUALITY_EXCEPTION:
+    case QUALITY_CONFIG_ERROR:
+        /* A gateway between us and the device has waited in vain: that costs as much bus time as silence, and
+         * means the same. */
+        return r->exception == GATEWAY_NO_ANSWER ? POLLER_SILENT : POLLER_EXCEPTION;
+    case QUALITY_NOT_CONNECTED:
+        return POLLER_NO_PORT;
+    }
+    return POLLER_WELL;
+}
+
+bool poller_watch_is_retrying(const struct poller_watch_device *d)
+{
+    return d->kind != POLLER_WELL && d->state == POLLER_WELL;
+}
+
+static void say_port(struct poller_watch *w, const struct driver_result *r)
+{
+    if (w->port_down)
+        return;
+    w->port_down = true;
+    w->port_since_mono_ms = r->mono_ms;
+    log_line(LOG_PRI_WARNING, "FG-BUS-PORT",
+             _("bus=%s port=%s: %s; no device of this bus can be read until it is back"), w->bus, w->where,
+             r->note.text[0] != '\0' ? r->note.text
+                                     : _("cannot be opened; check that it exists and is ours"));
+}
+
+static void say_port_back(struct poller_watch *w, const struct driver_result *r)
+{
+    if (!w->port_down)
+        return;
+    w->port_down = false;
+    log_line(LOG_PRI_NOTICE, "FG-BUS-PORT-BACK", _("bus=%s port=%s outage=%llds: open again"), w->bus,
+             w->where, (long long)(r->mono_ms - w->port_since_mono_ms) / 1000);
+}
+
+static const char *exception_advice(uint8_t code)
+{
+    switch (code) {
+    case ILLEGAL_FUNCTION:
+        return _("the device does not know this kind of register; check the profile and the model");
+    case ILLEGAL_ADDRESS:
+    case ILLEGAL_VALUE:
+        return _("the device does not have these registers; check the profile, the model and the address");
+    case DEVICE_FAILURE:
+        return _("the device says that it is broken; switch it off and on, then replace it");
+    case BUSY:
+        return _("the device says that it is busy; ask it less often (every)");
+    case GATEWAY_NO_PATH:
+        return _(
+            "the TCP gateway has no line to this unit; check the unit number and the gateway's settings");
+    default:
+        return _("the device refuses every question; look the code up in its manual");
+    }
+}
+
+static void say_state(struct poller_watch *w, struct poller_watch_device *d)
+{
+    char who[256], more[32] = "";
+    if (d->changes > 1)
+        snprintf(more, sizeof(more), " changes=%u", d->changes);
+    snprintf(who, sizeof(who), "bus=%s device=%s unit=%d%s", w->bus, d->name, d->unit, more);
+
+    switch (d->state) {
+    case POLLER_WELL:
+        log_line(LOG_PRI_NOTICE, "FG-BUS-BACK", _("%s outage=%llds: the device answers again"), who,
+                 (long long)d->outage_ms / 1000);
+        break;
+    case POLLER_SILENT:
+        log_line(LOG_PRI_WARNING, "FG-BUS-SILENT", _("%s tries=%u: no answer; %s"), who, d->failures,
+                 w->where[0] == '/' ? _("check power, wires A/B, address, baud")
+                                    : _("check power, unit number, and the line behind the host"));
+        break;
+    case POLLER_GARBLED:
+        log_line(
+            LOG_PRI_WARNING, "FG-BUS-GARBLED",
+            _("%s tries=%u: answers are damaged; check wires, ground, termination, or two devices with one "
+              "address"),
+            who, d->failures);
+        break;
+    case POLLER_EXCEPTION:
+        log_line(LOG_PRI_WARNING, "FG-BUS-EXCEPTION", _("%s exception=%d: %s"), who, d->exception,
+                 exception_advice(d->exception));
+        break;
+    case POLLER_NO_PORT:
+        break; /* never a device's state */
+    }
+    d->changes = 0;
+    d->said = d->state;
+    d->said_exception = d->exception;
+}
+
+/* A device that keeps falling silent and coming back must not fill the log. What cannot be said now is said
+ * later, if it is still so. */
+static bool may_speak(struct poller_watch_device *d, int64_t now_mono_ms)
+{
+    if (d->quiet_until_ms > now_mono_ms + (LINES_AT_ONCE - 1) * LINE_EVERY_MS)
+        return false;
+    if (d->quiet_until_ms < now_mono_ms)
+        d->quiet_until_ms = now_mono_ms;
+    d->quiet_until_ms += LINE_EVERY_MS;
+    return true;
+}
+
+/* These three say that the profile does not fit; asking again will not help, so nobody needs to wait. */
+static bool is_definite(const struct driver_result *r)
+{
+    return r->failed == QUALITY_EXCEPTION && r->exception >= ILLEGAL_FUNCTION &&
+           r->exception <= ILLEGAL_VALUE;
+}
+
+static void note_result(struct poller_watch_device *d, enum poller_trouble kind,
+                        const struct driver_result *r)
+{
+    if (kind == POLLER_WELL) {
+        if (d->kind != POLLER_WELL)
+            d->outage_ms = r->mono_ms - d->since_mono_ms;
+    } else if (d->kind == POLLER_WELL) {
+        d->since_mono_ms = r->mono_ms;
+    }
+    d->run = kind == d->kind ? d->run + 1 : 1;
+    d->failures = kind == POLLER_WELL ? 0 : d->failures + 1;
+    d->kind = kind;
+    if (kind == POLLER_EXCEPTION)
+        d->exception = r->exception;
+    /* On a bad line silence and garbage alternate: the first verdict counts failures of any kind. */
+    unsigned enough = d->state == POLLER_WELL ? d->failures : d->run;
+    if (kind != d->state && (kind == POLLER_WELL || enough >= FAILURES_THAT_COUNT || is_definite(r))) {
+        d->state = kind;
+        d->changes++;
+    }
+}
+
+void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, const struct driver_result *r,
+                         bool is_poll)
+{
+    enum poller_trouble kind = poller_watch_trouble(r);
+    if (kind == POLLER_NO_PORT) {
+        say_port(w, r);
+        return;
+    }
+    say_port_back(w, r);
+    if (!is_poll && kind != POLLER_SILENT)
+        return; /* the poll that follows at once tells more */
+    note_result(d, kind, r);
+    bool news = d->state != d->said || (d->state == POLLER_EXCEPTION && d->exception != d->said_exception);
+    if (news && may_speak(d, r->mono_ms))
+        say_state(w, d);
+}
+
+void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
+                           const struct reading *readings)
+{
+    for (size_t i = 0; i < d->point_count; i++) {
+        enum quality q = readings[i].quality;
+        if (q == QUALITY_GOOD || q == QUALITY_OUT_OF_RANGE || q == QUALITY_SENSOR_FAULT)
+            d->config_said[i] = false;
+        if (q != QUALITY_CONFIG_ERROR || d->config_said[i])
+            continue;
+        d->config_said[i] = true;
+        log_line(
+            LOG_PRI_WARNING, "FG-POINT-CONFIG",
+            _("bus=%s device=%s unit=%d point=%s: the device does not have this register; check profile and "
+              "address"),
+            w->bus, d->name, d->unit, d->point_names[i]);
+    }
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * poller_watch - turns the results of polls into lines about changes of state: of a device, a point, the
+ * port.
+ *
+ * Threads    One thread (the poller's).
+ * Ownership  Plain structs that the poller embeds; strings and arrays are lent. Nothing is allocated.
+ * Errors     None. A device that keeps changing its state gets a few lines, then one every ten minutes that
+ * says how many changes were left out; the last line always tells the state that lasts.
+ */
+#ifndef FG_POLLER_WATCH_H
+#define FG_POLLER_WATCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../drivers/driver.h"
+
+enum poller_trouble {
+    POLLER_WELL,      /* it gave data */
+    POLLER_SILENT,    /* nobody answered */
+    POLLER_GARBLED,   /* something answered that is no frame of this device */
+    POLLER_EXCEPTION, /* it answered, but refused everything */
+    POLLER_NO_PORT,   /* nothing was sent: not the device's fault */
+};
+
+struct poller_watch_device {
+    const char *name;
+    int unit;
+    const char *const *point_names;
+    size_t point_count;
+    bool *config_said; /* one per point */
+
+    enum poller_trouble kind;        /* of the newest result but NO_PORT */
+    unsigned run;                    /* results of this kind in a row */
+    unsigned failures;               /* of any kind in a row */
+    uint8_t exception;               /* of the newest exception */
+    int64_t since_mono_ms;           /* the first of the failures in a row */
+    int64_t outage_ms;               /* how long the last failures in a row lasted */
+    enum poller_trouble state, said; /* what is so, and what the log was told */
+    uint8_t said_exception;
+    unsigned changes;       /* of state since the log was told */
+    int64_t quiet_until_ms; /* for the damping of lines */
+};
+
+struct poller_watch {
+    const char *bus;
+    const char *where;
+    bool port_down;
+    int64_t port_since_mono_ms;
+};
+
+enum poller_trouble poller_watch_trouble(const struct driver_result *r);
+/* True while the failures in a row are too few to mean anything. */
+bool poller_watch_is_retrying(const struct poller_watch_device *d);
+/* The result of a poll or of a probe. A device is only said to be back when a poll has brought data. */
+void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, const struct driver_result *r,
+                         bool is_poll);
+/* The readings of a poll that brought data. */
+void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
+                           const struct reading *readings);
+
+#endif
