@@ -9,7 +9,8 @@
  *
  * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved
  * in the calling thread before Paho, which would do it under its global lock, is called. Messages of an older
- * connection are never reported on a newer one (generation numbers).
+ * connection are never reported on a newer one (generation numbers). When a broker demands a shorter
+ * keepalive, a client disconnects and connects once more with that, before it reports MQTT_CONNECTED.
  * Sources: Paho MQTT C 1.3.12 as tested; docs/ARCHITECTURE.md lists its traps.
  */
 #ifndef FG_MQTT_H
@@ -89,8 +90,12 @@ void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret)
 void mqtt_wake(struct mqtt *m);
 /* Says goodbye (the will is then not sent) and waits at most wait_ms. */
 void mqtt_disconnect(struct mqtt *m, int64_t wait_ms);
-/* Drops the connection without a goodbye, for a broker that no longer answers. */
+/* Drops the connection, for a broker that no longer answers. With MQTT 5 the will is sent; with 3.1.1 the
+ * library cannot but say goodbye, so that a broker which does read it keeps the will to itself. */
 void mqtt_abandon(struct mqtt *m);
+/* Incoming messages thrown away because they were too large (64 KiB) or came faster than they were read (16).
+ */
+uint64_t mqtt_dropped(struct mqtt *m);
 /* Plain English for an MQTT 5 reason code; never NULL. */
 const char *mqtt_reason_text(int reason);
 

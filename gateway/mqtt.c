@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Each connection attempt has a Paho handle of its own, destroyed when the attempt or the connection has
+ * ended. One handle for life would be kinder to Paho 1.3.12's destroy, but it cannot serve us: it goes on
+ * sending what was queued before a loss on the next connection, to whatever broker that is; an attempt in
+ * progress can be ended by nothing but destroy; connect() rewrites options the library's threads are reading;
+ * and once used for TLS or a websocket it never speaks anything else. Destroy is dangerous when it ends the
+ * library's threads with the last handle, so that each client holds a second, idle handle (the anchor) from
+ * new to free.
+ */
+#include "mqtt.h"
+
+#include <MQTTAsync.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "mqtt_client.h"
+
+enum {
+    GOODBYE_MS =
+        1500, /* for a goodbye nobody waits for; Paho's sender now and then sleeps through a second */
+    PAHO_GRACE_S =
+        5, /* our own connect timeout comes first: Paho's stands still when the clock is set back */
+    OVERHEAD_BYTES = 64, /* of a PUBLISH beside topic, payload and the two properties' texts; generous */
+    PAHO_NO_MEMORY = -99 /* PAHO_MEMORY_ERROR, which its public headers leave out */
+};
+
+/* ---- callbacks: on Paho's threads, under its global lock. Record, signal, return. ---- */
+
+static void push(struct mqtt_conn *c, enum mqtt_event_kind kind, int slot, int reason)
+{
+    struct mqtt_item item = {.kind = kind, .slot = slot, .reason = reason};
+
+    mqtt_events_push(c->events, c->generation, &item, NULL);
+}
+
+static void on_connected5(void *context, MQTTAsync_successData5 *data)
+{
+    struct mqtt_conn *c = context;
+    MQTTProperties *p = &data->properties;
+    struct mqtt_item item = {.kind = MQTT_CONNECTED, .receive_max = 65535};
+
+    item.session_present = data->alt.connect.sessionPresent != 0;
+    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM))
+        item.receive_max = (uint16_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
+    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE))
+        item.max_packet = (uint32_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
+    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE))
+        item.keepalive_s = (uint16_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE);
+    mqtt_events_push(c->events, c->generation, &item, NULL);
+}
+
+static void on_connected311(void *context, MQTTAsync_successData *data)
+{
+    struct mqtt_conn *c = context;
+    struct mqtt_item item = {.kind = MQTT_CONNECTED, .receive_max = 65535};
+
+    item.session_present = data->alt.connect.sessionPresent != 0;
+    mqtt_events_push(c->events, c->generation, &item, NULL);
+}
+
+/* A refusing CONNACK comes in `code`, not in `reasonCode`. */
+static void on_connect_failed5(void *context, MQTTAsync_failureData5 *data)
+{
+    push(context, MQTT_FAILED, -1, data->code);
+}
+
+static void on_connect_failed311(void *context, MQTTAsync_failureData *data)
+{
+    /* The return codes 1 to 5 of MQTT 3.1.1, table 3.1, as their MQTT 5 equals. */
+    static const int AS_MQTT5[] = {0, 132, 133, 136, 134, 135};
+    bool refused = data->code >= 1 && data->code <= 5;
+
+    push(context, MQTT_FAILED, -1, refused ? AS_MQTT5[data->code] : data->code);
+}
+
+static void on_lost(void *context, char *cause)
+{
+    (void)cause; /* always NULL */
+    push(context, MQTT_LOST, -1, -1);
+}
+
+/* The broker said DISCONNECT. on_lost() is then not called. */
+static void on_disconnected(void *context, MQTTProperties *properties, enum MQTTReasonCodes reason)
+{
+    (void)properties;
+    push(context, MQTT_LOST, -1, (int)reason);
+}
+
+static void push_slot(struct mqtt_slot *s, enum mqtt_event_kind kind, int reason)
+{
+    push(s->conn, kind, (int)(s - s->conn->slots), reason);
+}
+
+static void on_acked5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    push_slot(context, MQTT_ACKED, 0);
+}
+
+static void on_acked311(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    push_slot(context, MQTT_ACKED, 0);
+}
+
+/* Without a reason code it is our side giving up: the connection is ending, and its end is what we report. */
+static void on_refused5(void *context, MQTTAsync_failureData5 *data)
+{
+    if ((int)data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+        push_slot(context, MQTT_REFUSED, (int)data->reasonCode);
+}
+
+static void on_subscribe_refused5(void *context, MQTTAsync_failureData5 *data)
+{
+    if ((int)data->reasonCode >= MQTTREASONCODE_UNSPECIFIED_ERROR)
+        push(context, MQTT_REFUSED, -1, (int)data->reasonCode);
+}
+
+static void on_subscribe_refused311(void *context, MQTTAsync_failureData *data)
+{
+    if (data->code > 0) /* 0x80 is all that 3.1.1 says */
+        push(context, MQTT_REFUSED, -1, MQTTREASONCODE_UNSPECIFIED_ERROR);
+}
+
+static void on_goodbye5(void *context, MQTTAsync_successData5 *data)
+{
+    (void)data;
+    push(context, MQTT_LOST, -1, 0);
+}
+
+static void on_goodbye311(void *context, MQTTAsync_successData *data)
+{
+    (void)data;
+    push(context, MQTT_LOST, -1, 0);
+}
+
+static int on_message(void *context, char *topic, int topic_len, MQTTAsync_message *message)
+{
+    struct mqtt_conn *c = context;
+    struct mqtt_item item = {.kind = MQTT_MESSAGE, .slot = -1};
+    size_t len = (size_t)message->payloadlen;
+
+    /* topic_len is not 0 only when the topic holds a zero byte, which the protocol forbids. Too large a
+     * message goes on without its content, to be counted. */
+    if (topic_len == 0 && len <= MQTT_MESSAGE_BYTES && (item.payload = malloc(len + 1)) != NULL) {
+        memcpy(item.payload, message->payload, len);
+        item.payload[len] = '\0';
+        item.len = len;
+        item.topic = strdup(topic);
+    }
+    mqtt_events_push(c->events, c->generation, &item, NULL);
+    MQTTAsync_freeMessage(&message);
+    MQTTAsync_free(topic);
+    return 1;
+}
+
+/* One line of OpenSSL's error queue, "thread:error:code:library:function:reason:file:line:data". */
+static int on_tls_error(const char *text, size_t len, void *context)
+{
+    struct mqtt_conn *c = context;
+    char reason[128] = "";
+    const char *end = text + len;
+
+    for (int field = 0; field < 5 && text != NULL; field++) {
+        text = memchr(text, ':', (size_t)(end - text));
+        if (text != NULL)
+            text++;
+    }
+    if (text != NULL) {
+        const char *stop = memchr(text, ':', (size_t)(end - text));
+        snprintf(reason, sizeof(reason), "%.*s", (int)((stop != NULL ? stop : end) - text), text);
+        mqtt_events_say(c->events, c->generation, reason);
+    }
+    return 1;
+}
+
+/* ---- one connection ---- */
+
+static void conn_free(struct mqtt_conn *c)
+{
+    if (c == NULL)
+        return;
+    if (c->handle != NULL)
+        MQTTAsync_destroy(&c->handle); /* may still call back, into a generation that is over */
+    free(c);
+}
+
+static int make_handle(const struct mqtt *m, const char *uri, MQTTAsync *ret)
+{
+    MQTTAsync_createOptions options = MQTTAsync_createOptions_initializer;
+
+    options.MQTTVersion = m->target.options.version == 5 ? MQTTVERSION_5 : MQTTVERSION_3_1_1;
+    options.maxBufferedMessages = MQTT_SLOTS * 2;
+    options.restoreMessages = 0;
+    int rc = MQTTAsync_createWithOptions(ret, uri, m->target.options.client_id, MQTTCLIENT_PERSISTENCE_NONE,
+                                         NULL, &options);
+    return rc == MQTTASYNC_SUCCESS ? 0 : rc == PAHO_NO_MEMORY ? FG_ENOMEM : FG_EINVALID;
+}
+
+static int conn_new(struct mqtt *m, const char *uri, uint32_t generation, struct mqtt_conn **ret)
+{
+    struct mqtt_conn *c = calloc(1, sizeof(*c));
+
+    if (c == NULL)
+        return FG_ENOMEM;
+    c->events = &m->events;
+    c->generation = generation;
+    for (int i = 0; i < MQTT_SLOTS; i++)
+        c->slots[i].conn = c;
+    int rc = make_handle(m, uri, &c->handle);
+    /* Fails, and sets nothing, when there is no messageArrived. */
+    if (rc == 0 && MQTTAsync_setCallbacks(c->handle, c, on_lost, on_message, NULL) != MQTTASYNC_SUCCESS)
+        rc = FG_EINVALID;
+    if (rc == 0 && m->target.options.version == 5)
+        MQTTAsync_setDisconnected(c->handle, c, on_disconnected);
+    if (rc < 0) {
+        conn_free(c);
+        return rc;
+    }
+    *ret = c;
+    return 0;
+}
+
+void mqtt_drop(struct mqtt *m)
+{
+    mqtt_events_restart(&m->events);
+    conn_free(m->conn);
+    m->conn = NULL;
+    m->state = MQTT_STATE_IDLE;
+    m->in_flight = 0;
+}
+
+static MQTTAsync_SSLOptions tls_options(const struct mqtt *m, struct mqtt_conn *c)
+{
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
+
+    tls.enableServerCertAuth = 1;
+    tls.verify = 1; /* the default 0 takes a certificate for any host */
+    /* sslVersion stays: with OpenSSL 1.1 and later Paho ignores it; TLS 1.2 is OpenSSL 3's minimum at its
+     * security level 1, which Paho sets. Without a trustStore OpenSSL looks CAs up in its folder, one by one.
+     */
+    tls.trustStore = m->target.options.ca_file;
+    tls.keyStore = m->target.options.cert_file;
+    tls.privateKey = m->target.options.key_file;
+    tls.ssl_error_cb = on_tls_error;
+    tls.ssl_error_context = c;
+    return tls;
+}
+
+static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
+{
+    MQTTAsync_connectOptions v5 = MQTTAsync_connectOptions_initializer5;
+    MQTTAsync_connectOptions v311 = MQTTAsync_connectOptions_initializer;
+    MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
+    MQTTAsync_SSLOptions tls = tls_options(m, c);
+    MQTTAsync_connectOptions *o = m->target.options.version == 5 ? &v5 : &v311;
+
+    if (m->target.options.version == 5) {
+        o->onSuccess5 = on_connected5;
+        o->onFailure5 = on_connect_failed5;
+    } else {
+        o->MQTTVersion = MQTTVERSION_3_1_1;
+        o->onSuccess = on_connected311;
+        o->onFailure = on_connect_failed311;
+    }
+    o->context = c;
+    o->keepAliveInterval = m->target.keepalive_s;
+    o->connectTimeout = (int)(m->target.options.connect_timeout_ms / 1000) + PAHO_GRACE_S;
+    o->automaticReconnect = 0;
+    o->username = m->target.user;
+    o->password = m->target.password;
+    if (m->target.will.topic != NULL) {
+        will.topicName = m->target.will.topic;
+        will.payload.data = m->target.will.payload;
+        will.payload.len = (int)m->target.will.len;
+        will.qos = 1;
+        will.retained = 1;
+        o->will = &will;
+    }
+    if (m->target.url.tls)
+        o->ssl = &tls;
+    return MQTTAsync_connect(c->handle, o);
+}
+
+int mqtt_start(struct mqtt *m, uint32_t generation, struct err_note *note)
+{
+    char uri[640];
+
+    mqtt_target_uri(&m->target, uri, sizeof(uri));
+    int rc = conn_new(m, uri, generation, &m->conn);
+    if (rc < 0)
+        return err_note(note, rc, "the MQTT library refuses url or client_id %s: %s",
+                        m->target.options.client_id, err_text(rc));
+    m->connect_until_mono_ms = clock_mono_ms() + m->target.options.connect_timeout_ms;
+    rc = paho_connect(m, m->conn);
+    if (rc != MQTTASYNC_SUCCESS) {
+        mqtt_drop(m);
+        return err_note(note, FG_EINVALID, "the MQTT library refuses to connect: %s", MQTTAsync_strerror(rc));
+    }
+    m->state = MQTT_STATE_CONNECTING;
+    return 0;
+}
+
+/* ---- the client ---- */
+
+int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct err_note *note)
+{
+    struct mqtt *m = calloc(1, sizeof(*m));
+
+    if (m == NULL || mqtt_events_init(&m->events) < 0) {
+        free(m);
+        return err_note(note, FG_ENOMEM, "out of memory");
+    }
+    int rc = mqtt_target_init(&m->target, options, note);
+    if (rc == 0 && (rc = make_handle(m, "tcp://127.0.0.1:1883", &m->anchor)) < 0) /* never connected */
+        err_note(note, rc, "the MQTT library refuses client_id %s: %s", options->client_id, err_text(rc));
+    if (rc < 0) {
+        mqtt_free(m);
+        return rc;
+    }
+    *ret = m;
+    return 0;
+}
+
+void mqtt_free(struct mqtt *m)
+{
+    if (m == NULL)
+        return;
+    mqtt_abandon(m);
+    if (m->anchor != NULL)
+        MQTTAsync_destroy(
+            &m->anchor); /* the last one in the process waits for Paho's threads, up to a second */
+    free(m->message.topic);
+    free(m->message.payload);
+    mqtt_target_fini(&m->target);
+    mqtt_events_fini(&m->events);
+    free(m);
+}
+
+int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *password,
+                 const struct mqtt_will *will, struct err_note *note)
+{
+    struct mqtt_item failed = {.kind = MQTT_FAILED, .slot = -1};
+    struct err_note why = {0};
+
+    mqtt_disconnect(m, GOODBYE_MS);
+    int rc = mqtt_target_set(&m->target, url, user, password, will, note);
+    if (rc < 0)
+        return rc;
+    uint32_t generation = mqtt_events_restart(&m->events);
+    if (mqtt_target_find(&m->target, &why) < 0) {
+        mqtt_events_push(&m->events, generation, &failed, why.text);
+        return 0;
+    }
+    return mqtt_start(m, generation, note);
+}
+
+static struct mqtt_slot *free_slot(struct mqtt_conn *c)
+{
+    for (int i = 0; i < MQTT_SLOTS; i++) {
+        if (!c->slots[i].used)
+            return &c->slots[i];
+    }
+    return NULL;
+}
+
+static int from_paho(int rc)
+{
+    switch (rc) {
+    case MQTTASYNC_SUCCESS:
+        return 0;
+    case MQTTASYNC_BAD_UTF8_STRING:
+    case MQTTASYNC_NULL_PARAMETER:
+        return FG_EINVALID;
+    case PAHO_NO_MEMORY:
+        return FG_ENOMEM;
+    default: /* an int, not an enum: everything else means not now */
+        return FG_ERETRY;
+    }
+}
+
+static MQTTLenString len_string(const char *text)
+{
+    return (MQTTLenString){(int)strlen(text), (char *)(uintptr_t)text};
+}
+
+/* Paho copies what it is given here. */
+static void add_properties(MQTTProperties *to, const struct mqtt_message *message)
+{
+    MQTTProperty p = {.identifier = MQTTPROPERTY_CODE_CONTENT_TYPE};
+
+    if (message->content_type != NULL) {
+        p.value.data = len_string(message->content_type);
+        MQTTProperties_add(to, &p);
+    }
+    if (message->content_encoding != NULL) {
+        p.identifier = MQTTPROPERTY_CODE_USER_PROPERTY;
+        p.value.data = len_string("content-encoding");
+        p.value.value = len_string(message->content_encoding);
+        MQTTProperties_add(to, &p);
+    } else if (message->content_type != NULL && (strstr(message->content_type, "json") != NULL ||
+                                                 strncmp(message->content_type, "text/", 5) == 0)) {
+        p.identifier = MQTTPROPERTY_CODE_PAYLOAD_FORMAT_INDICATOR;
+        p.value.byte = 1; /* UTF-8 */
+        MQTTProperties_add(to, &p);
+    }
+}
+
+static int paho_send(struct mqtt *m, const struct mqtt_message *message, struct mqtt_slot *slot)
+{
+    MQTTAsync_responseOptions r = MQTTAsync_responseOptions_initializer;
+
+    r.context = slot;
+    if (m->target.options.version == 5) {
+        r.onSuccess5 = on_acked5;
+        r.onFailure5 = on_refused5;
+        add_properties(&r.properties, message);
+    } else {
+        r.onSuccess = on_acked311;
+    }
+    int rc = MQTTAsync_send(m->conn->handle, message->topic, (int)message->len, message->payload, 1,
+                            message->retained, &r);
+    MQTTProperties_free(&r.properties);
+    return from_paho(rc);
+}
+
+static size_t packet_size(const struct mqtt_message *message)
+{
+    size_t type = message->content_type != NULL ? strlen(message->content_type) : 0;
+    size_t encoding = message->content_encoding != NULL ? strlen(message->content_encoding) : 0;
+
+    return strlen(message->topic) + message->len + type + encoding + OVERHEAD_BYTES;
+}
+
+int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *ret_token)
+{
+    /* Beyond the broker's Receive Maximum Paho 1.3.12 stalls for seconds. */
+    if (m->state != MQTT_STATE_CONNECTED || m->in_flight >= m->window)
+        return FG_ERETRY;
+    if (m->max_packet > 0 && packet_size(message) > m->max_packet)
+        return FG_ERANGE;
+    struct mqtt_slot *slot = free_slot(m->conn);
+    if (slot == NULL)
+        return FG_ERETRY;
+    if (++m->last_token == 0)
+        m->last_token = 1; /* 0 stands for a subscription */
+    slot->token = m->last_token;
+    int rc = paho_send(m, message, slot);
+    if (rc < 0)
+        return rc;
+    slot->used = true;
+    m->in_flight++;
+    *ret_token = slot->token;
+    return 0;
+}
+
+int mqtt_subscribe(struct mqtt *m, const char *topic)
+{
+    MQTTAsync_responseOptions r = MQTTAsync_responseOptions_initializer;
+
+    if (m->state != MQTT_STATE_CONNECTED)
+        return FG_ERETRY;
+    r.context = m->conn;
+    if (m->target.options.version == 5)
+        r.onFailure5 = on_subscribe_refused5;
+    else
+        r.onFailure = on_subscribe_refused311;
+    return from_paho(MQTTAsync_subscribe(m->conn->handle, topic, 1, &r));
+}
+
+/* ---- ending ---- */
+
+/* Waits until Paho has sent its DISCONNECT; whatever else comes in meanwhile is no longer wanted. */
+static void say_goodbye(struct mqtt *m, enum MQTTReasonCodes reason, int64_t wait_ms)
+{
+    MQTTAsync_disconnectOptions v5 = MQTTAsync_disconnectOptions_initializer5;
+    MQTTAsync_disconnectOptions v311 = MQTTAsync_disconnectOptions_initializer;
+    bool is_v5 = m->target.options.version == 5;
+    int64_t until_mono_ms = clock_mono_ms() + wait_ms;
+
+    v5.context = v311.context = m->conn;
+    v5.reasonCode = reason;
+    v5.onSuccess5 = on_goodbye5;
+    v311.onSuccess = on_goodbye311;
+    if (MQTTAsync_disconnect(m->conn->handle, is_v5 ? &v5 : &v311) == MQTTASYNC_SUCCESS)
+        mqtt_events_await_end(&m->events, until_mono_ms);
+}
+
+void mqtt_disconnect(struct mqtt *m, int64_t wait_ms)
+{
+    if (m->state == MQTT_STATE_CONNECTED)
+        say_goodbye(m, MQTTREASONCODE_NORMAL_DISCONNECTION, wait_ms);
+    mqtt_drop(m);
+}
+
+/* Destroying a connected handle says goodbye, and the will would not be sent. MQTT 5 can ask for it;
+ * with 3.1.1 the goodbye cannot be helped, but a broker that does not answer will hardly read it. */
+void mqtt_abandon(struct mqtt *m)
+{
+    if (m->state == MQTT_STATE_CONNECTED && m->target.options.version == 5)
+        say_goodbye(m, MQTTREASONCODE_DISCONNECT_WITH_WILL_MESSAGE, GOODBYE_MS);
+    mqtt_drop(m);
+}

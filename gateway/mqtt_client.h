@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mqtt_client - the inside of a client, shared by mqtt.c (which speaks to Paho) and mqtt_wait.c (which turns
+ * what the callbacks left into events).
+ *
+ * Threads    The client's own, but for events. A connection's slots point back to it for the callbacks' sake;
+ *            what they hold belongs to the client's thread.
+ * Ownership  mqtt_new() and mqtt_free() in mqtt.c.
+ * Errors     As mqtt.h.
+ */
+#ifndef FG_MQTT_CLIENT_H
+#define FG_MQTT_CLIENT_H
+
+#include "mqtt_events.h"
+#include "mqtt_target.h"
+
+enum mqtt_state { MQTT_STATE_IDLE, MQTT_STATE_CONNECTING, MQTT_STATE_CONNECTED };
+
+struct mqtt_conn;
+
+struct mqtt_slot {
+    struct mqtt_conn *conn;
+    uint32_t token;
+    bool used; /* a slot is free again when its answer was read, not when it came */
+};
+
+/* What Paho's callbacks are given. Lives until its handle is destroyed, after which Paho calls nothing. */
+struct mqtt_conn {
+    void *handle; /* MQTTAsync */
+    struct mqtt_events *events;
+    uint32_t generation;
+    struct mqtt_slot slots[MQTT_SLOTS];
+};
+
+struct mqtt {
+    struct mqtt_events events;
+    struct mqtt_target target;
+    void *anchor;           /* MQTTAsync, never connected */
+    struct mqtt_conn *conn; /* NULL when idle */
+    enum mqtt_state state;
+    int64_t connect_until_mono_ms;
+    uint32_t last_token;
+    unsigned in_flight, window;
+    uint32_t max_packet;
+    struct mqtt_item message; /* lent to the caller until the next wait */
+    char text[512];           /* likewise */
+};
+
+/* Begins an attempt at the target that was found. */
+int mqtt_start(struct mqtt *m, uint32_t generation, struct err_note *note);
+/* Forgets the connection at once, and whatever it has left. */
+void mqtt_drop(struct mqtt *m);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mqtt_target - whom a client connects to and as whom: url, address, login, will; and why that failed, in
+ * words.
+ *
+ * Threads    Belongs to the client's thread. mqtt_target_find() and mqtt_target_explain() may block: in the
+ *            resolver, and up to a second for a bare TCP connection.
+ * Ownership  Everything is copied. The password is wiped when it is replaced or given up.
+ * Errors     FG_EINVALID, FG_ENOMEM, FG_ENOTFOUND (no address now), FG_EIO (a file cannot be read), with a
+ * note.
+ */
+#ifndef FG_MQTT_TARGET_H
+#define FG_MQTT_TARGET_H
+
+#include "mqtt.h"
+#include "mqtt_resolve.h"
+
+struct mqtt_target {
+    struct mqtt_options options;
+    struct mqtt_url url;
+    struct mqtt_address address; /* after mqtt_target_find() */
+    unsigned turn;               /* which of the host's addresses is next */
+    int keepalive_s;             /* ours, or less when this url's broker has demanded it */
+    char *user, *password;
+    struct mqtt_will will; /* topic NULL: none */
+};
+
+int mqtt_target_init(struct mqtt_target *t, const struct mqtt_options *options, struct err_note *note);
+void mqtt_target_fini(struct mqtt_target *t);
+/* A url other than the one before begins anew with its first address and our own keepalive. */
+int mqtt_target_set(struct mqtt_target *t, const char *url, const char *user, const char *password,
+                    const struct mqtt_will *will, struct err_note *note);
+/* Checks that the files can be read, and resolves the name. */
+int mqtt_target_find(struct mqtt_target *t, struct err_note *note);
+/* What Paho is to connect to. */
+void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size);
+/* Why an attempt (MQTT_FAILED) or a connection (MQTT_LOST) ended: reason as in mqtt_event, said: what is
+ * known already, or "". */
+void mqtt_target_explain(const struct mqtt_target *t, enum mqtt_event_kind kind, int reason, const char *said,
+                         char *ret, size_t size);
+
+#endif

@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "mqtt_client.h"
+
+enum { GOODBYE_MS = 1500 };
+
+/* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. */
+static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item)
+{
+    if (item->keepalive_s == 0 || item->keepalive_s >= m->target.keepalive_s)
+        return false;
+    m->target.keepalive_s = item->keepalive_s;
+    m->state = MQTT_STATE_CONNECTED;
+    mqtt_disconnect(m, GOODBYE_MS);
+    return mqtt_start(m, mqtt_events_restart(&m->events), NULL) == 0;
+}
+
+static void take_connected(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
+{
+    m->state = MQTT_STATE_CONNECTED;
+    m->window = item->receive_max < MQTT_SLOTS ? item->receive_max : MQTT_SLOTS;
+    m->max_packet = item->max_packet;
+    ret->receive_max = item->receive_max;
+    ret->max_packet = item->max_packet;
+    ret->keepalive_ms = (int64_t)m->target.keepalive_s * 1000;
+    ret->session_present = item->session_present;
+}
+
+static void take_answer(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
+{
+    if (item->slot >= 0) {
+        struct mqtt_slot *slot = &m->conn->slots[item->slot];
+        ret->token = slot->token;
+        slot->used = false;
+        m->in_flight--;
+    }
+    if (item->kind == MQTT_REFUSED)
+        ret->text = mqtt_reason_text(item->reason);
+}
+
+static void take_end(struct mqtt *m, const struct mqtt_item *item, const char *said, struct mqtt_event *ret)
+{
+    mqtt_drop(m);
+    if (item->kind == MQTT_FAILED)
+        m->target.turn++;
+    mqtt_target_explain(&m->target, item->kind, item->reason, said, m->text, sizeof(m->text));
+    ret->text = m->text;
+}
+
+static void take_message(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
+{
+    m->message = *item;
+    ret->topic = item->topic;
+    ret->payload = item->payload;
+    ret->len = item->len;
+}
+
+/* False: nothing for the caller. */
+static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said, struct mqtt_event *ret)
+{
+    ret->kind = item->kind;
+    ret->reason = item->reason;
+    switch (item->kind) {
+    case MQTT_CONNECTED:
+        if (reconnect_with_keepalive(m, item))
+            return false;
+        take_connected(m, item, ret);
+        return true;
+    case MQTT_ACKED:
+    case MQTT_REFUSED:
+        take_answer(m, item, ret);
+        return true;
+    case MQTT_FAILED:
+    case MQTT_LOST:
+        take_end(m, item, said, ret);
+        return true;
+    case MQTT_MESSAGE:
+        take_message(m, item, ret);
+        return true;
+    case MQTT_NOTHING:
+        break;
+    }
+    return false;
+}
+
+static void take_silence(struct mqtt *m, struct mqtt_event *ret)
+{
+    mqtt_drop(m);
+    m->target.turn++;
+    snprintf(m->text, sizeof(m->text),
+             "no answer from %s port %d (%s) in %lld s; check the link and the port", m->target.url.host,
+             m->target.url.port, m->target.address.text,
+             (long long)(m->target.options.connect_timeout_ms / 1000));
+    ret->kind = MQTT_FAILED;
+    ret->reason = -1;
+    ret->text = m->text;
+}
+
+void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret)
+{
+    free(m->message.topic);
+    free(m->message.payload);
+    memset(&m->message, 0, sizeof(m->message));
+    for (;;) {
+        struct mqtt_item item;
+        char said[sizeof(m->events.text)] = "";
+        bool attempt = m->state == MQTT_STATE_CONNECTING;
+        bool sooner = attempt && m->connect_until_mono_ms < deadline_mono_ms;
+
+        memset(ret, 0, sizeof(*ret));
+        if (mqtt_events_pop(&m->events, sooner ? m->connect_until_mono_ms : deadline_mono_ms, &item, said,
+                            sizeof(said))) {
+            if (take(m, &item, said, ret))
+                return;
+            continue;
+        }
+        if (attempt && clock_mono_ms() >= m->connect_until_mono_ms) {
+            take_silence(m, ret);
+            return;
+        }
+        if (mqtt_events_take_wake(&m->events) || clock_mono_ms() >= deadline_mono_ms)
+            return;
+    }
+}
+
+void mqtt_wake(struct mqtt *m)
+{
+    mqtt_events_wake(&m->events);
+}
+
+uint64_t mqtt_dropped(struct mqtt *m)
+{
+    return mqtt_events_dropped(&m->events);
+}
