@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The judges are judged first: a ledger that cannot find a fault proves nothing."""
+
+import json
+import time
+
+import paho.mqtt.client as mqtt
+import pytest
+
+from broker import Broker
+from ledger import Ledger
+from models import COUNTER
+from served import ServedLedger
+from subscriber import Message, Subscriber
+
+
+class Received:
+    """Stands in for a subscriber: messages put together by hand."""
+
+    def __init__(self):
+        self._messages = []
+
+    def messages(self, since=0):
+        return self._messages[since:]
+
+    def data(self, samples=(), events=(), stream="s1", lane="live"):
+        payload = {"v": 1, "gateway": "g", "stream": stream, "layout": 1, "sent": 0,
+                   "samples": [{"seq": q, "ts": 0, "device": "c", "values": {"count": n}} for q, n in samples],
+                   "events": [{"seq": q, "ts": 0, **event} for q, event in events]}
+        self._messages.append(Message(0, "t/data/" + lane, json.dumps(payload).encode(), False, "", ""))
+
+
+@pytest.fixture
+def balance():
+    """(served n answers, received, judge) of one counting device."""
+    book, received = ServedLedger(), Received()
+
+    def serve(n):
+        for _ in range(n):
+            words = [0, book.count()]
+            answer = book.admit(bus="b", device="c", unit=1, table="holding", address=0, words=words)
+            book.settle(answer, True)
+
+    ledger = Ledger(book, {"c": COUNTER.fields})
+    return serve, received, lambda: ledger.take(received).report()
+
+
+OPENED = (1, {"event": "stream_opened", "first": 1, "reason": "created"})
+
+
+def test_the_ledger_balances_when_everything_arrived_once(balance):
+    serve, received, judge = balance
+    serve(3)
+    received.data([(2, 0), (3, 1), (4, 2)], [OPENED])
+    report = judge()
+    assert report.balanced and (report.served, report.delivered, report.duplicates) == (3, 3, 0)
+
+
+def test_the_ledger_finds_a_lost_sample(balance):
+    serve, received, judge = balance
+    serve(3)
+    received.data([(2, 0), (3, 2)], [OPENED])
+    report = judge()
+    assert not report.balanced and report.waiting == 1 and report.missing[0][1].values == {"count": 1}
+
+
+def test_the_ledger_finds_a_hole_in_the_numbers(balance):
+    serve, received, judge = balance
+    serve(2)
+    received.data([(2, 0), (4, 1)], [OPENED])
+    assert judge().holes == {"s1": [3]}
+
+
+def test_the_ledger_finds_a_missing_beginning(balance):
+    serve, received, judge = balance
+    serve(1)
+    received.data([(3, 0)], [OPENED])
+    assert judge().holes == {"s1": [2]}
+
+
+def test_the_ledger_finds_a_wrong_value_and_a_value_out_of_order(balance):
+    serve, received, judge = balance
+    serve(3)
+    received.data([(2, 1), (3, 0), (4, 77)], [OPENED])
+    assert len(judge().errors) == 2
+
+
+def test_the_ledger_finds_a_value_delivered_under_two_numbers(balance):
+    serve, received, judge = balance
+    serve(1)
+    received.data([(2, 0), (3, 0)], [OPENED])
+    assert judge().errors
+
+
+def test_the_ledger_accepts_equal_duplicates_and_refuses_changed_ones(balance):
+    serve, received, judge = balance
+    serve(2)
+    received.data([(2, 0), (3, 1)], [OPENED])
+    received.data([(3, 1)], lane="backlog")
+    report = judge()
+    assert report.balanced and report.duplicates == 1
+    received.data([(3, 0)], lane="backlog")
+    assert any("changed" in error for error in judge().errors)
+
+
+def test_the_ledger_accepts_what_a_loss_event_names(balance):
+    serve, received, judge = balance
+    serve(4)
+    lost = {"event": "samples_dropped", "uplink": "province", "from": 3, "to": 4, "count": 2, "reason": "store_full"}
+    received.data([(2, 0), (5, 3)], [OPENED, (6, lost)])
+    report = judge()
+    assert report.balanced and report.dropped == 2 and not report.holes
+
+
+def test_a_loss_of_another_uplink_excuses_nothing(balance):
+    serve, received, judge = balance
+    serve(3)
+    lost = {"event": "samples_dropped", "uplink": "other", "from": 3, "to": 3, "count": 1, "reason": "store_full"}
+    received.data([(2, 0), (4, 2)], [OPENED, (5, lost)])
+    report = judge()
+    assert not report.balanced and report.dropped == 0 and report.holes
+
+
+def test_a_bool_is_not_a_number_to_the_ledger(balance):
+    serve, received, judge = balance
+    serve(2)
+    received.data([(2, 0), (3, True)], [OPENED])
+    assert judge().errors
+
+
+def publish(port, topic, payload):
+    client = mqtt.Client(client_id="test-%d" % time.monotonic_ns(), protocol=mqtt.MQTTv5)
+    client.connect("127.0.0.1", port)
+    client.loop_start()
+    client.publish(topic, payload, qos=1).wait_for_publish(5)
+    client.disconnect()
+    client.loop_stop()
+
+
+def test_a_subscriber_misses_nothing_while_it_or_the_broker_is_away(folder):
+    with Broker(folder) as broker:
+        subscriber = Subscriber(broker.port).start()
+        broker.save()
+        publish(broker.port, "a", "1")
+        subscriber.wait_for(lambda m: m.payload == b"1", 5)
+        subscriber.stop()
+        publish(broker.port, "a", "2")
+        broker.stop()
+        broker.start()
+        again = Subscriber(broker.port).start()
+        again.wait_for(lambda m: m.payload == b"2", 5)
+        broker.save()
+        broker.kill()
+        broker.start()
+        publish(broker.port, "a", "3")  # the session is known again before the subscriber is back
+        again.wait_for(lambda m: m.payload == b"3", 5)
+        again.stop()
+
+
+def test_a_frozen_broker_keeps_its_port_and_says_nothing(folder):
+    with Broker(folder) as broker:
+        with Subscriber(broker.port) as subscriber:
+            broker.freeze()
+            client = mqtt.Client(client_id="probe", protocol=mqtt.MQTTv5)
+            client.connect_async("127.0.0.1", broker.port)
+            client.loop_start()
+            assert not client.is_connected()
+            broker.thaw()
+            publish(broker.port, "a", "1")
+            subscriber.wait_for(lambda m: m.payload == b"1", 5)
+            client.disconnect()
+            client.loop_stop()

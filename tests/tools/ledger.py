@@ -1,0 +1,271 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ledger - holds what a subscriber received against what the simulator served. No counter of ours has a say.
+
+The rules it checks, per device and per stream:
+  * every sample's values are exactly those of one poll's answers, decoded here, and in the order served;
+  * every poll the simulator answered has arrived, unless a loss event names its number;
+  * the same (gateway, stream, seq) twice has equal content;
+  * within a stream the numbers have no holes from its stream_opened event on, but those that loss events name.
+"""
+
+import json
+from dataclasses import dataclass, field
+from typing import Dict, List
+
+
+@dataclass
+class Poll:
+    """The answers that belong to one poll of a device, and what must be published for them."""
+
+    answers: list
+    values: dict
+    whole: bool = False  # every configured point was answered
+
+    @property
+    def ts(self):
+        return self.answers[-1].ts
+
+    @property
+    def certain(self):
+        """Whether a healthy master must have got all of it; a poll cut short (or a probe) need not arrive."""
+        return self.whole and all(a.good for a in self.answers)
+
+    def covers(self, answer):
+        return any(a.table == answer.table and a.address < answer.address + len(answer.words)
+                   and answer.address < a.address + len(a.words) for a in self.answers)
+
+
+@dataclass
+class Record:
+    """A sample or event as it first arrived."""
+
+    stream: str
+    seq: int
+    layout: int
+    body: dict
+    lane: str
+    arrived_ms: int
+    is_event: bool
+
+
+@dataclass
+class Stream:
+    """The numbers seen of one stream. `first`: of its stream_opened event, None until that has arrived."""
+
+    name: str
+    seqs: set = field(default_factory=set)
+    lost: list = field(default_factory=list)
+    first: int = None
+
+    def holes(self):
+        """Numbers between the first and the last that neither arrived nor are named as lost."""
+        if not self.seqs:
+            return []
+        first = min(self.seqs) if self.first is None else self.first
+        named = set()
+        for begin, end in self.lost:
+            named.update(range(begin, end + 1))
+        return [n for n in range(first, max(self.seqs) + 1) if n not in self.seqs and n not in named]
+
+
+@dataclass
+class Report:
+    """The balance. `missing`: polls that were answered and never arrived nor named as lost (device, Poll)."""
+
+    served: int = 0
+    delivered: int = 0
+    dropped: int = 0
+    duplicates: int = 0
+    failed: int = 0
+    missing: list = field(default_factory=list)
+    errors: List[str] = field(default_factory=list)
+    holes: Dict[str, list] = field(default_factory=dict)
+
+    @property
+    def waiting(self):
+        """Answered, not yet arrived, not named as lost."""
+        return self.served - self.delivered - self.dropped
+
+    @property
+    def balanced(self):
+        return not self.errors and not self.holes and self.waiting == 0 and self.served > 0
+
+    def text(self):
+        lines = ["served %d = delivered %d + waiting %d + dropped %d; duplicates %d; failed polls told %d"
+                 % (self.served, self.delivered, self.waiting, self.dropped, self.duplicates, self.failed)]
+        lines += self.errors[:20]
+        lines += ["stream %s has holes: %s" % (s, h[:20]) for s, h in self.holes.items()]
+        lines += ["missing from %s: served %d with %s" % (device, poll.ts, shown(poll.values))
+                  for device, poll in self.missing[:20]]
+        return "\n".join(lines)
+
+
+def shown(values):
+    return "{" + ", ".join("%s: %s" % item for item in values.items()) + "}"
+
+
+class Ledger:
+    """Feed it with take(); ask report(). `fields`: {device: fields the daemon is configured to read}."""
+
+    def __init__(self, served, fields, uplink="province"):
+        self._served = served
+        self._fields = fields
+        self._uplink = uplink
+        self._taken = 0
+        self.records = {}
+        self.streams = {}
+        self.gateways = set()
+        self.duplicates = 0
+        self._conflicts = []
+
+    @classmethod
+    def of_farm(cls, farm, devices=None, uplink="province"):
+        """For a configuration made by settings(): every field of every device (or of the named ones)."""
+        names = farm.devices if devices is None else devices
+        return cls(farm.ledger, {name: farm.devices[name].model.fields for name in names}, uplink)
+
+    # -- what was received
+
+    def take(self, subscriber):
+        """Takes in the messages that arrived since the last call."""
+        for message in subscriber.messages(since=self._taken):
+            self._taken += 1
+            if message.lane:
+                self._take_data(message)
+        return self
+
+    def _take_data(self, message):
+        data = message.json
+        self.gateways.add(data["gateway"])
+        last = -1
+        records = sorted([(r["seq"], False, r) for r in data.get("samples", ())]
+                         + [(r["seq"], True, r) for r in data.get("events", ())], key=lambda r: r[0])
+        for kind in ("samples", "events"):
+            seqs = [r["seq"] for r in data.get(kind, ())]
+            if seqs != sorted(set(seqs)):
+                self._conflicts.append("%s: seq does not rise in one message: %s" % (message.topic, seqs))
+        for seq, is_event, body in records:
+            if seq == last:
+                self._conflicts.append("seq %d is a sample and an event of one message" % seq)
+            last = seq
+            self._take_record(Record(data["stream"], seq, data["layout"], body, message.lane, message.ms, is_event))
+
+    def _take_record(self, record):
+        key = (record.stream, record.seq)
+        known = self.records.get(key)
+        if known is not None:
+            self.duplicates += 1
+            if (known.body, known.layout, known.is_event) != (record.body, record.layout, record.is_event):
+                self._conflicts.append("%s/%d changed: first %s, then %s" % (*key, known.body, record.body))
+            return
+        self.records[key] = record
+        stream = self.streams.setdefault(record.stream, Stream(record.stream))
+        stream.seqs.add(record.seq)
+        if record.is_event:
+            self._take_event(stream, record)
+
+    def _take_event(self, stream, record):
+        if record.body.get("event") == "stream_opened":
+            stream.first = record.seq
+        if self._is_loss(record.body):
+            stream.lost.append((int(record.body["from"]), int(record.body["to"])))
+
+    def _is_loss(self, event):
+        return "from" in event and "to" in event and event.get("uplink", self._uplink) == self._uplink
+
+    def samples(self, device=None):
+        """Samples in the order of their numbers."""
+        return [r for r in self._ordered() if not r.is_event and device in (None, r.body["device"])]
+
+    def events(self, name=None):
+        return [r.body for r in self._ordered() if r.is_event and name in (None, r.body.get("event"))]
+
+    def _ordered(self):
+        """seq goes on counting from stream to stream of one database, so it orders everything."""
+        return sorted(self.records.values(), key=lambda r: r.seq)
+
+    # -- what was served
+
+    def polls(self, device):
+        """A device's answers, grouped into polls: a register asked again begins the next one."""
+        groups = []
+        for answer in self._served.answers(device):
+            if not answer.written or answer.exception or answer.fault == "garbled":
+                continue
+            if not groups or groups[-1].covers(answer):
+                groups.append(Poll([], {}))
+            groups[-1].answers.append(answer)
+        for poll in groups:
+            poll.values = self._decode(device, poll.answers)
+            poll.whole = len(poll.values) == len(self._fields[device])
+        return groups
+
+    def _decode(self, device, answers):
+        values = {}
+        for one in self._fields[device]:
+            for a in answers:
+                if a.table == one.table and a.address <= one.address \
+                        and one.address + one.width <= a.address + len(a.words):
+                    start = one.address - a.address
+                    values[one.name] = one.decode(a.words[start : start + one.width])
+        return values
+
+    # -- the balance
+
+    def report(self):
+        report = Report(duplicates=self.duplicates, errors=list(self._conflicts))
+        for name in sorted({r.body["device"] for r in self.samples()} - set(self._fields)):
+            report.errors.append("a device nobody configured: " + name)
+        for device in self._fields:
+            self._balance_device(device, report)
+        report.dropped = self._dropped_samples(report)
+        for stream in self.streams.values():
+            holes = stream.holes()
+            if holes:
+                report.holes[stream.name] = holes
+        return report
+
+    def _balance_device(self, device, report):
+        polls = self.polls(device)
+        at = 0
+        for record in self.samples(device):
+            got = self._measured(record.body)
+            if not got:
+                report.failed += 1
+                continue
+            found = next((i for i in range(at, len(polls)) if self._same(polls[i], record.body, got)), None)
+            if found is None:
+                report.errors.append("%s seq %d: never served, or not at this place: %s"
+                                     % (device, record.seq, shown(got)))
+                continue
+            report.missing += [(device, poll) for poll in polls[at:found] if poll.certain]
+            report.served += sum(poll.certain for poll in polls[at : found + 1]) + (not polls[found].certain)
+            report.delivered += 1
+            at = found + 1
+        report.missing += [(device, poll) for poll in polls[at:] if poll.certain]
+        report.served += sum(poll.certain for poll in polls[at:])
+
+    @staticmethod
+    def _measured(body):
+        """The numbers a sample carries, fit for use or doubtful."""
+        values = {k: v for k, v in body.get("values", {}).items() if v is not None}
+        values.update(body.get("doubtful", {}))
+        return values
+
+    @staticmethod
+    def _same(poll, body, got):
+        """Equal in value and in kind (true is not 1); what the poll did not serve must be null, with a reason."""
+        if any(name not in poll.values or isinstance(value, bool) != isinstance(poll.values[name], bool)
+               or value != poll.values[name] for name, value in got.items()):
+            return False
+        return all(name in body.get("quality", {}) for name in poll.values if name not in got)
+
+    def _dropped_samples(self, report):
+        """How many of the missing polls the loss events account for."""
+        named = sum(int(e["count"]) for e in self.events() if self._is_loss(e))
+        return min(named, len(report.missing))
+
+
+def as_json(value):
+    """For messages: Decimals and all."""
+    return json.dumps(value, default=str, indent=2)

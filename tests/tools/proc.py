@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: Apache-2.0
+"""proc - child processes that never outlive the test, free ports, and waiting with a deadline.
+
+Children are started through setpriv(1), so that the kernel kills them when the Python process dies, however
+it dies; and in a session of their own, so that Ctrl-C reaches them only through us.
+"""
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import time
+
+
+def wait_until(predicate, seconds, what):
+    """Polls predicate() until it is true and returns its value; AssertionError after the deadline."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = predicate()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("%s: not within %.1f s" % (what() if callable(what) else what, seconds))
+        time.sleep(0.01)
+
+
+def free_port():
+    """A loopback port nobody uses, below the range the kernel hands out for outgoing connections."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
+    raise RuntimeError("no free port between 20000 and 32000")
+
+
+class Child:
+    """One process; its stdout and stderr go to a log file that survives restarts."""
+
+    def __init__(self, argv, log_path):
+        self.argv = argv
+        self.log_path = log_path
+        self._process = None
+
+    def launch(self, env=None):
+        assert not self.running, "already running"
+        with open(self.log_path, "ab") as log:
+            self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *self.argv],
+                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+                                             start_new_session=True)
+
+    @property
+    def pid(self):
+        return self._process.pid
+
+    @property
+    def running(self):
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def exit_code(self):
+        return self._process.poll()
+
+    def signal(self, number):
+        self._process.send_signal(number)
+
+    def freeze(self):
+        """Stops it in its tracks: connections stay open, nobody answers."""
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self):
+        self.signal(signal.SIGCONT)
+
+    def kill(self):
+        """kill -9; returns when it is gone."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+    def wait(self, seconds):
+        """The exit code; AssertionError after the deadline."""
+        try:
+            return self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("%s did not end within %.1f s" % (self.argv[0], seconds)) from None
+
+    def log(self, start=0):
+        try:
+            with open(self.log_path, encoding="utf-8", errors="replace") as file:
+                file.seek(start)
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def log_size(self):
+        return os.path.getsize(self.log_path) if os.path.exists(self.log_path) else 0
