@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus_line.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+static const struct {
+    int baud;
+    speed_t code;
+} speeds[] = {
+    {1200, B1200},     {1800, B1800},     {2400, B2400},     {4800, B4800},     {9600, B9600},
+    {19200, B19200},   {38400, B38400},   {57600, B57600},   {115200, B115200}, {230400, B230400},
+    {460800, B460800}, {500000, B500000}, {576000, B576000}, {921600, B921600}, {1000000, B1000000},
+};
+
+static bool find_speed(int baud, speed_t *ret)
+{
+    for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++)
+        if (speeds[i].baud == baud) {
+            *ret = speeds[i].code;
+            return true;
+        }
+    return false;
+}
+
+int modbus_line_check(const struct modbus_line *line, struct err_note *note)
+{
+    speed_t code;
+    if (!find_speed(line->baud, &code))
+        return err_note(note, FG_EINVALID,
+                        "%d is not a standard speed; take the one in the sensor's manual, "
+                        "mostly 4800, 9600 or 19200",
+                        line->baud);
+    const char *f = line->format;
+    if (f[0] != '8' || f[1] == '\0' || !strchr("NEO", f[1]) || (f[2] != '1' && f[2] != '2') || f[3] != '\0')
+        return err_note(note, FG_EINVALID, "\"%.4s\" is not a line format; take 8N1, 8E1, 8O1 or 8N2", f);
+    return 0;
+}
+
+int64_t modbus_line_chars_us(const struct modbus_line *line, size_t chars)
+{
+    int bits = 1 + 8 + (line->format[1] != 'N') + (line->format[2] - '0');
+    return ((int64_t)chars * bits * 1000000 + line->baud - 1) / line->baud;
+}
+
+int64_t modbus_line_silence_us(const struct modbus_line *line)
+{
+    if (line->baud > 19200)
+        return 1750;
+    return (35 * 11 * 1000000LL / 10 + line->baud - 1) / line->baud;
+}
+
+int modbus_line_explain(const char *port, int error, struct err_note *note)
+{
+    const char *advice = "check the adapter and its driver (dmesg)";
+    switch (error) {
+    case ENOENT:
+    case ENODEV:
+    case ENXIO:
+        advice = "the adapter is not there: plug it in, or take its name from /dev/serial/by-id";
+        break;
+    case EACCES:
+    case EPERM:
+        advice = "give the service's user access to it (group dialout)";
+        break;
+    case EBUSY:
+    case EWOULDBLOCK:
+        return err_note(note, FG_EIO,
+                        "%s: in use by another program; stop that program (fuser -v %s names it)", port,
+                        port);
+    case EIO:
+        advice = "the adapter was unplugged or has failed";
+        break;
+    case ENOTTY:
+    case EINVAL:
+        advice = "it is no serial port: check `port`";
+        break;
+    }
+    return err_note(note, FG_EIO, "%s: %s; %s", port, strerrordesc_np(error), advice);
+}
+
+int modbus_line_lock(const char *port, struct err_note *note)
+{
+    int fd = open(port, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return modbus_line_explain(port, errno, note);
+    int error = 0;
+    if (!isatty(fd))
+        error = ENOTTY;
+    else if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+        error = errno;
+    if (error == 0)
+        return fd;
+    close(fd);
+    return modbus_line_explain(port, error, note);
+}
+
+int modbus_line_apply(int fd, const char *port, const struct modbus_line *line, struct err_note *note)
+{
+    speed_t code;
+    struct termios t;
+    if (!find_speed(line->baud, &code))
+        return err_note(note, FG_EINVALID, "%s: %d is not a standard speed", port, line->baud);
+    if (tcgetattr(fd, &t) < 0)
+        return modbus_line_explain(port, errno, note);
+    cfmakeraw(&t);
+    cfsetispeed(&t, code);
+    cfsetospeed(&t, code);
+    t.c_cflag &= ~(tcflag_t)(CSIZE | CSTOPB | PARENB | PARODD | CRTSCTS);
+    t.c_cflag |= CREAD | CLOCAL | CS8;
+    if (line->format[1] != 'N')
+        t.c_cflag |= PARENB | (line->format[1] == 'O' ? PARODD : 0u);
+    if (line->format[2] == '2')
+        t.c_cflag |= CSTOPB;
+    t.c_cc[VMIN] = 0;
+    t.c_cc[VTIME] = 0;
+    /* Not TCSADRAIN: our last byte left long ago (the caller waits for its computed end), and draining a
+     * dead adapter blocks for ever. */
+    if (tcflush(fd, TCIFLUSH) < 0 || tcsetattr(fd, TCSANOW, &t) < 0)
+        return modbus_line_explain(port, errno, note);
+    /* tcsetattr() succeeds when any part of it did. */
+    if (tcgetattr(fd, &t) < 0)
+        return modbus_line_explain(port, errno, note);
+    if (cfgetospeed(&t) != code)
+        return err_note(note, FG_EIO, "%s: the adapter cannot do %d baud", port, line->baud);
+    return 0;
+}
