@@ -71,9 +71,10 @@ void sample_encode_body(const struct sample *s, struct buf *body);
 /* boot_id as clock_boot_id() gives it; appends nothing when there is nothing unusual. */
 void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra);
 
-/* Walks the elements of a stored body without unpacking it. Start with *cursor = body text of an array;
- * yields each element as a slice. false at the end or when the text is not such an array: *cursor == end only
- * after a whole, well-formed array. Safe on any bytes; slices are ASCII and valid JSON. */
+/* Walks the elements of a stored body without unpacking it. Start with *cursor at the '[' of the text; later
+ * the cursor rests on the ',' or ']' behind the element, so a text that begins with one of these must not be
+ * walked. Yields each element as a slice; false at the end, or where the text is not such an array. At the end
+ * of a well-formed array, and only there, *cursor == end. Safe on any bytes; slices are ASCII and valid JSON. */
 struct sample_element {
     const char *text;
     size_t len;

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "../../gateway/clock.h"
+#include "../../gateway/err.h"
+#include "../../gateway/queue.h"
+
+#define PATIENCE_MS 10000
+
+static int push(struct queue *q, const char *text)
+{
+    return queue_push(q, text, strlen(text), NULL, 0);
+}
+
+static void expect_pop(struct queue *q, const char *text)
+{
+    char got[256];
+    assert_int_equal(queue_pop(q, got, sizeof(got), clock_mono_ms() + PATIENCE_MS), (int)strlen(text));
+    assert_memory_equal(got, text, strlen(text));
+}
+
+static void messages_come_out_whole_and_in_order(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    assert_int_equal(push(q, "one"), 0);
+    assert_int_equal(queue_push(q, "he", 2, "ad", 2), 0);
+    assert_int_equal(push(q, ""), 0);
+    assert_int_equal(push(q, "three"), 0);
+    expect_pop(q, "one");
+    expect_pop(q, "head");
+    expect_pop(q, "");
+    expect_pop(q, "three");
+    queue_free(q);
+}
+
+static void an_empty_queue_times_out_at_the_deadline_not_before(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    char got[256];
+    assert_int_equal(queue_pop(q, got, sizeof(got), clock_mono_ms() - 5), FG_ETIMEOUT);
+    int64_t deadline = clock_mono_ms() + 40;
+    assert_int_equal(queue_pop(q, got, sizeof(got), deadline), FG_ETIMEOUT);
+    assert_true(clock_mono_ms() >= deadline);
+    queue_free(q);
+}
+
+static void a_full_queue_refuses_and_keeps_what_it_has(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(40);
+    assert_int_equal(queue_max_message(q), 10);
+    assert_int_equal(push(q, "0123456789"), 0);
+    assert_int_equal(push(q, "abcdefghij"), 0);
+    assert_int_equal(push(q, "ABCDEFGHI"), FG_EFULL); /* 13 bytes where 12 are left */
+    assert_int_equal(push(q, "klmnopqr"), 0);         /* exactly full */
+    assert_int_equal(push(q, ""), FG_EFULL);
+    expect_pop(q, "0123456789");
+    assert_int_equal(push(q, "KLMNOPQRST"), 0);
+    expect_pop(q, "abcdefghij");
+    expect_pop(q, "klmnopqr");
+    expect_pop(q, "KLMNOPQRST");
+    queue_free(q);
+}
+
+static void a_message_that_can_never_fit_is_an_error_of_its_own(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(40);
+    assert_int_equal(push(q, "0123456789a"), FG_EINVALID);
+    assert_int_equal(queue_push(q, "012345", 6, "6789a", 5), FG_EINVALID);
+    assert_int_equal(queue_push(q, "x", 1, "y", SIZE_MAX), FG_EINVALID);
+    assert_null(queue_new(SIZE_MAX));
+    queue_free(q);
+    queue_free(NULL);
+}
+
+/* Every length at every place in the ring, so that lengths and bytes wrap anywhere. */
+static void messages_survive_wrapping_at_every_place(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(101);
+    unsigned char sent[25], got[25];
+    unsigned next = 0, expected = 0;
+    for (int round = 0; round < 3000; round++) {
+        size_t len = (size_t)round % (sizeof(sent) + 1);
+        for (size_t i = 0; i < len; i++)
+            sent[i] = (unsigned char)next++;
+        assert_int_equal(queue_push(q, sent, len / 2, sent + len / 2, len - len / 2), 0);
+        if (round == 0)
+            continue; /* one message stays behind, so that reading and writing places differ */
+        int n = queue_pop(q, got, sizeof(got), clock_mono_ms() + PATIENCE_MS);
+        assert_int_equal(n, (round - 1) % (int)(sizeof(sent) + 1));
+        for (int i = 0; i < n; i++)
+            assert_int_equal(got[i], (unsigned char)expected++);
+    }
+    queue_free(q);
+}
+
+static void a_closed_queue_gives_out_what_it_holds_and_then_says_so(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    char got[256];
+    assert_int_equal(push(q, "last"), 0);
+    queue_close(q);
+    assert_int_equal(push(q, "late"), FG_ECLOSED);
+    expect_pop(q, "last");
+    assert_int_equal(queue_pop(q, got, sizeof(got), INT64_MAX), FG_ECLOSED);
+    queue_free(q);
+}
+
+static void a_wake_counts_once_and_loses_no_message(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    char got[256];
+    assert_int_equal(push(q, "one"), 0);
+    queue_wake(q);
+    queue_wake(q);
+    assert_int_equal(queue_pop(q, got, sizeof(got), INT64_MAX), FG_ETIMEOUT);
+    expect_pop(q, "one");
+    queue_free(q);
+}
+
+struct reader {
+    struct queue *q;
+    int result;
+};
+
+static void *pop_once(void *context)
+{
+    struct reader *r = context;
+    char got[256];
+    r->result = queue_pop(r->q, got, sizeof(got), clock_mono_ms() + PATIENCE_MS);
+    return NULL;
+}
+
+static int result_of_reader_after(void (*act)(struct queue *))
+{
+    struct reader r = {.q = queue_new(1024)};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, pop_once, &r), 0);
+    act(r.q); /* whether the reader already waits or not */
+    pthread_join(thread, NULL);
+    queue_free(r.q);
+    return r.result;
+}
+
+static void push_word(struct queue *q)
+{
+    push(q, "word");
+}
+
+static void a_waiting_reader_is_woken_by_a_push_a_close_and_a_wake(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(result_of_reader_after(push_word), 4);
+        assert_int_equal(result_of_reader_after(queue_close), FG_ECLOSED);
+        assert_int_equal(result_of_reader_after(queue_wake), FG_ETIMEOUT);
+    }
+}
+
+#define WRITERS 4
+#define EACH 2000
+
+struct message {
+    uint32_t writer, number;
+    unsigned char padding[23];
+};
+
+struct writer {
+    struct queue *q;
+    uint32_t id;
+    unsigned full;
+};
+
+static void *write_many(void *context)
+{
+    struct writer *w = context;
+    struct message m = {.writer = w->id};
+    for (uint32_t i = 0; i < EACH;) {
+        m.number = i;
+        size_t len = sizeof(m) - i % sizeof(m.padding);
+        if (queue_push(w->q, &m, 8, (const char *)&m + 8, len - 8) == 0) {
+            i++;
+        } else {
+            w->full++;
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+static void many_writers_keep_their_own_order(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1000);
+    struct writer writers[WRITERS];
+    pthread_t threads[WRITERS];
+    uint32_t expected[WRITERS] = {0};
+    for (uint32_t i = 0; i < WRITERS; i++) {
+        writers[i] = (struct writer){.q = q, .id = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_many, &writers[i]), 0);
+    }
+    for (int i = 0; i < WRITERS * EACH; i++) {
+        struct message m;
+        assert_true(queue_pop(q, &m, sizeof(m), clock_mono_ms() + PATIENCE_MS) >= 8);
+        assert_true(m.writer < WRITERS);
+        assert_int_equal(m.number, expected[m.writer]++);
+    }
+    for (int i = 0; i < WRITERS; i++)
+        pthread_join(threads[i], NULL);
+    queue_free(q);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(messages_come_out_whole_and_in_order),
+        cmocka_unit_test(an_empty_queue_times_out_at_the_deadline_not_before),
+        cmocka_unit_test(a_full_queue_refuses_and_keeps_what_it_has),
+        cmocka_unit_test(a_message_that_can_never_fit_is_an_error_of_its_own),
+        cmocka_unit_test(messages_survive_wrapping_at_every_place),
+        cmocka_unit_test(a_closed_queue_gives_out_what_it_holds_and_then_says_so),
+        cmocka_unit_test(a_wake_counts_once_and_loses_no_message),
+        cmocka_unit_test(a_waiting_reader_is_woken_by_a_push_a_close_and_a_wake),
+        cmocka_unit_test(many_writers_keep_their_own_order),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
