@@ -8,9 +8,9 @@
  * Errors     FG_EINVALID with a note, FG_ENOMEM. Failures of the link are status and log lines.
  *
  * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after
- * losing an established link uniform in 0..first_retry_max_ms, else 1 s doubling to 60 s, jittered; urls tried
- * in order.
- * Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED, FG-LINK-CREDENTIAL.
+ * losing an established link uniform in 0..first_retry_max_ms, else 1 s doubling to 60 s, jittered; urls
+ * tried in order. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
+ * FG-LINK-CREDENTIAL.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
@@ -42,11 +42,11 @@ struct uplink_options {
     size_t batch_bytes;
     int64_t batch_delay_ms;
     size_t live_depth; /* how many of the newest records are live on connecting: one round of devices */
-    int64_t puback_timeout_ms; /* 30 s */
-    int64_t first_retry_max_ms; /* 20 s: the first retry after a lost link is uniform in 0..this, so that a fleet
-                                 * does not come back in one moment */
-    const char *config_state;  /* "current" or "fallback" */
-    const char *state_dir;     /* where the connection counter is kept */
+    int64_t puback_timeout_ms;  /* 30 s */
+    int64_t first_retry_max_ms; /* 20 s: the first retry after a lost link is uniform in 0..this, so that a
+                                 * fleet does not come back in one moment */
+    const char *config_state;   /* "current" or "fallback" */
+    const char *state_dir;      /* where the connection counter is kept */
     bool (*clock_trusted)(void *context);
     void *context;
     uint64_t seed; /* for jitter */

@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "uplink.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "clock.h"
+#include "mqtt_resolve.h"
+#include "uplink_link.h"
+#include "uplink_session.h"
+
+enum {
+    ROUND_MS = 1000, /* the longest wait, so that the pulse keeps beating */
+    OFFLINE_MS = 1000,
+    GOODBYE_MS = 500,
+    THREAD_STACK = 256 * 1024,
+};
+
+struct uplink {
+    struct uplink_options options;
+    struct mqtt *mqtt;
+    struct pulse pulse;
+    _Atomic bool stop;
+    bool started;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards ended and status */
+    pthread_cond_t ended_now;
+    bool ended;
+    struct uplink_status status;
+    /* The thread's own. */
+    struct uplink_link link;
+    struct uplink_session session;
+    struct buf will;
+};
+
+static int check_options(const struct uplink_options *o, struct err_note *note)
+{
+    if (!o->format)
+        return err_note(note, FG_EINVALID, "uplink %s: this version has no such format; set format: json",
+                        o->name);
+    if (o->url_count == 0)
+        return err_note(note, FG_EINVALID, "uplink %s: url is missing", o->name);
+    for (size_t i = 0; i < o->url_count; i++) {
+        struct mqtt_url url;
+        struct err_note why = {""};
+        if (mqtt_url_parse(o->urls[i], &url, &why) < 0)
+            return err_note(note, FG_EINVALID, "uplink %s: %s", o->name, why.text);
+    }
+    return 0;
+}
+
+static int init_lock(struct uplink *u)
+{
+    pthread_condattr_t attributes;
+    if (pthread_condattr_init(&attributes) != 0)
+        return FG_ENOMEM;
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    int err = pthread_cond_init(&u->ended_now, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return err == 0 && pthread_mutex_init(&u->lock, NULL) == 0 ? 0 : FG_ENOMEM;
+}
+
+static void set_defaults(struct uplink_options *o)
+{
+    if (o->batch_samples == 0)
+        o->batch_samples = 1;
+    if (o->batch_bytes == 0)
+        o->batch_bytes = 32 * 1024;
+}
+
+static void publish_status(struct uplink *u)
+{
+    const struct uplink_link *l = &u->link;
+    const bool up = l->state == UPLINK_LINK_UP;
+    int64_t drain_ms = up ? uplink_session_drain(&u->session) : -1;
+
+    pthread_mutex_lock(&u->lock);
+    struct uplink_status *status = &u->status;
+    status->connected = up;
+    status->since_mono_ms = l->since_mono_ms;
+    snprintf(status->url, sizeof status->url, "%s", u->options.urls[l->url]);
+    snprintf(status->reason, sizeof status->reason, "%s", l->reason);
+    status->next_try_mono_ms = up ? 0 : l->next_try_mono_ms;
+    status->connects = l->connects;
+    status->messages = u->session.messages;
+    status->bytes = u->session.bytes;
+    status->refused = u->session.refused;
+    status->drain_ms = drain_ms;
+    pthread_mutex_unlock(&u->lock);
+}
+
+int uplink_new(const struct uplink_options *options, struct uplink **ret, struct err_note *note)
+{
+    int err = check_options(options, note);
+    if (err < 0)
+        return err;
+    struct uplink *u = calloc(1, sizeof *u);
+    if (!u)
+        return err_note(note, FG_ENOMEM, "out of memory");
+    u->options = *options;
+    set_defaults(&u->options);
+    buf_init(&u->will);
+    err = init_lock(u);
+    if (err == 0)
+        err = mqtt_new(&u->options.mqtt, &u->mqtt, note);
+    if (err == 0)
+        err = uplink_link_init(&u->link, &u->options, u->mqtt, &u->pulse);
+    if (err == 0)
+        err = uplink_session_init(&u->session, &u->options, u->mqtt);
+    if (err < 0) {
+        uplink_free(u);
+        return err;
+    }
+    publish_status(u);
+    *ret = u;
+    return 0;
+}
+
+void uplink_free(struct uplink *u)
+{
+    if (!u)
+        return;
+    uplink_session_fini(&u->session);
+    uplink_link_fini(&u->link);
+    mqtt_free(u->mqtt);
+    buf_fini(&u->will);
+    pthread_mutex_destroy(&u->lock);
+    pthread_cond_destroy(&u->ended_now);
+    free(u);
+}
+
+static void begin_attempt(struct uplink *u)
+{
+    uint64_t number = uplink_link_number(&u->link);
+    uplink_send_will(&u->session.send, number, &u->will);
+    const struct mqtt_will will = {
+        .topic = u->session.send.state_topic,
+        .payload = u->will.data,
+        .len = u->will.len,
+    };
+    uplink_link_connect(&u->link, buf_ok(&u->will) ? &will : NULL);
+}
+
+static void begin_session(struct uplink *u, const struct mqtt_event *connected)
+{
+    uint64_t first, last, waiting = 0;
+    if (!store_waiting(u->options.store, u->options.store_index, &first, &last, &waiting))
+        waiting = 0;
+    uplink_link_up(&u->link, waiting);
+    uplink_session_open(&u->session, connected, u->link.connection);
+}
+
+static void end_session(struct uplink *u, int reason, const char *text)
+{
+    u->link.useful = u->session.useful;
+    uplink_session_lost(&u->session, reason);
+    uplink_link_lost(&u->link, text);
+}
+
+/* What the clock asks for; returns when it asks again. */
+static int64_t round_of(struct uplink *u)
+{
+    const int64_t now = clock_mono_ms();
+    char text[96];
+    if (uplink_link_due(&u->link, now))
+        begin_attempt(u);
+    switch (u->link.state) {
+    case UPLINK_LINK_DOWN:
+        return u->link.next_try_mono_ms;
+    case UPLINK_LINK_CONNECTING:
+        if (now < u->link.attempt_deadline_mono_ms)
+            return u->link.attempt_deadline_mono_ms;
+        mqtt_abandon(u->mqtt);
+        uplink_link_failed(&u->link, 0, "the attempt did not come to an end");
+        return now;
+    case UPLINK_LINK_UP:
+        if (!uplink_session_overdue(&u->session, now)) {
+            uplink_session_round(&u->session);
+            return u->session.wake_mono_ms;
+        }
+        mqtt_abandon(u->mqtt);
+        snprintf(text, sizeof text, "the broker did not acknowledge a message within %lld s",
+                 (long long)((u->options.puback_timeout_ms + 999) / 1000));
+        end_session(u, 0, text);
+        return now;
+    }
+    return now;
+}
+
+static void take_event(struct uplink *u, const struct mqtt_event *e)
+{
+    const bool connecting = u->link.state == UPLINK_LINK_CONNECTING;
+    const bool up = u->link.state == UPLINK_LINK_UP;
+    switch (e->kind) {
+    case MQTT_CONNECTED:
+        if (connecting)
+            begin_session(u, e);
+        return;
+    case MQTT_FAILED:
+        if (connecting)
+            uplink_link_failed(&u->link, e->reason, e->text);
+        return;
+    case MQTT_LOST:
+        if (up)
+            end_session(u, e->reason, e->text);
+        else if (connecting)
+            uplink_link_failed(&u->link, e->reason, e->text);
+        return;
+    case MQTT_ACKED:
+        if (up)
+            uplink_session_acked(&u->session, e->token);
+        return;
+    case MQTT_REFUSED:
+        if (up)
+            uplink_session_refused(&u->session, e->token, e->reason);
+        return;
+    case MQTT_NOTHING:
+    case MQTT_MESSAGE:
+        return;
+    }
+}
+
+static void leave(struct uplink *u)
+{
+    if (u->link.state == UPLINK_LINK_UP)
+        uplink_session_goodbye(&u->session, OFFLINE_MS);
+    if (u->link.state == UPLINK_LINK_UP)
+        mqtt_disconnect(u->mqtt, GOODBYE_MS);
+    else
+        mqtt_abandon(u->mqtt);
+    u->link.state = UPLINK_LINK_DOWN;
+    u->link.since_mono_ms = clock_mono_ms();
+    snprintf(u->link.reason, sizeof u->link.reason, "stopped");
+}
+
+static void *run(void *arg)
+{
+    struct uplink *u = arg;
+    struct mqtt_event e;
+    while (!atomic_load(&u->stop)) {
+        pulse_beat(&u->pulse);
+        int64_t wake = round_of(u);
+        int64_t latest = clock_mono_ms() + ROUND_MS;
+        publish_status(u);
+        mqtt_wait(u->mqtt, wake < latest ? wake : latest, &e);
+        take_event(u, &e);
+    }
+    leave(u);
+    publish_status(u);
+    pulse_end(&u->pulse);
+    pthread_mutex_lock(&u->lock);
+    u->ended = true;
+    pthread_cond_signal(&u->ended_now);
+    pthread_mutex_unlock(&u->lock);
+    return NULL;
+}
+
+int uplink_start(struct uplink *u)
+{
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+        return FG_ENOMEM;
+    pthread_attr_setstacksize(&attributes, THREAD_STACK);
+    u->started = pthread_create(&u->thread, &attributes, run, u) == 0;
+    pthread_attr_destroy(&attributes);
+    return u->started ? 0 : FG_ENOMEM;
+}
+
+void uplink_wake(struct uplink *u)
+{
+    mqtt_wake(u->mqtt);
+}
+
+bool uplink_stop(struct uplink *u, int64_t wait_ms)
+{
+    if (!u->started)
+        return true;
+    atomic_store(&u->stop, true);
+    mqtt_wake(u->mqtt);
+    const int64_t until = clock_mono_ms() + wait_ms;
+    pthread_mutex_lock(&u->lock);
+    while (!u->ended) {
+        /* clock_mono_ms() also counts sleep, which the condition's clock does not: only the difference is
+         * used. */
+        int64_t left = until - clock_mono_ms();
+        if (left <= 0)
+            break;
+        struct timespec t;
+        clock_gettime(CLOCK_MONOTONIC, &t);
+        t.tv_sec += left / 1000;
+        t.tv_nsec += left % 1000 * 1000000;
+        if (t.tv_nsec >= 1000000000) {
+            t.tv_sec++;
+            t.tv_nsec -= 1000000000;
+        }
+        pthread_cond_timedwait(&u->ended_now, &u->lock, &t);
+    }
+    bool ended = u->ended;
+    pthread_mutex_unlock(&u->lock);
+    if (!ended)
+        return false;
+    pthread_join(u->thread, NULL);
+    u->started = false;
+    return true;
+}
+
+void uplink_status(struct uplink *u, struct uplink_status *ret)
+{
+    pthread_mutex_lock(&u->lock);
+    *ret = u->status;
+    pthread_mutex_unlock(&u->lock);
+}
+
+const struct pulse *uplink_pulse(const struct uplink *u)
+{
+    return &u->pulse;
+}

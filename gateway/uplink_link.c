@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "uplink_link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+#include "mqtt_resolve.h"
+#include "tls_diag.h"
+#include "uplink_files.h"
+
+enum {
+    RESOLVER_MS = 180 * 1000,     /* what a resolver with three dead servers may take */
+    ATTEMPT_SLACK_MS = 30 * 1000, /* beyond the connect timeout, before we give up on the library itself */
+    DIAG_TIMEOUT_MS = 5000,
+    DIAG_EVERY_MS = 10 * 60 * 1000,
+};
+
+static void set_text(char to[UPLINK_LINK_TEXT], const char *from)
+{
+    snprintf(to, UPLINK_LINK_TEXT, "%s", from ? from : "");
+}
+
+int uplink_link_init(struct uplink_link *l, const struct uplink_options *options, struct mqtt *mqtt,
+                     struct pulse *pulse)
+{
+    *l = (struct uplink_link){.options = options, .mqtt = mqtt, .pulse = pulse, .state = UPLINK_LINK_DOWN};
+    buf_init(&l->password);
+    l->urls = calloc(options->url_count, sizeof *l->urls);
+    if (!l->urls)
+        return FG_ENOMEM;
+    uplink_backoff_init(&l->backoff, options->seed, options->first_retry_max_ms);
+    l->connection = uplink_connection_read(options->state_dir, options->name);
+    l->since_mono_ms = clock_mono_ms();
+    l->next_try_mono_ms = l->since_mono_ms;
+    set_text(l->reason, "not connected yet");
+    return 0;
+}
+
+void uplink_link_fini(struct uplink_link *l)
+{
+    free(l->urls);
+    buf_fini(&l->password);
+}
+
+bool uplink_link_due(const struct uplink_link *l, int64_t now_mono_ms)
+{
+    return l->state == UPLINK_LINK_DOWN && now_mono_ms >= l->next_try_mono_ms;
+}
+
+uint64_t uplink_link_number(struct uplink_link *l)
+{
+    /* A disk that refuses this refuses samples too and is reported by the store; the number still rises
+     * while we run. */
+    l->connection++;
+    (void)uplink_connection_write(l->options->state_dir, l->options->name, l->connection);
+    return l->connection;
+}
+
+/* Every url has failed, or would. */
+static void back_off(struct uplink_link *l)
+{
+    l->state = UPLINK_LINK_DOWN;
+    l->url = 0;
+    l->next_try_mono_ms = clock_mono_ms() + uplink_backoff_failed(&l->backoff);
+}
+
+static void next_url(struct uplink_link *l)
+{
+    if (l->url + 1 == l->options->url_count) {
+        back_off(l);
+        return;
+    }
+    l->state = UPLINK_LINK_DOWN;
+    l->url++;
+    l->next_try_mono_ms = clock_mono_ms();
+}
+
+static bool read_password(struct uplink_link *l)
+{
+    struct err_note note = {""};
+    if (!l->options->password_path)
+        return true;
+    if (uplink_password_read(l->options->password_path, &l->password, &note) == 0) {
+        l->credential_said[0] = '\0';
+        return true;
+    }
+    set_text(l->reason, note.text);
+    if (strcmp(l->credential_said, l->reason) != 0)
+        log_line(
+            LOG_PRI_ERROR, "FG-LINK-CREDENTIAL",
+            "uplink=%s: the password cannot be read: %s; put it there, readable for the service; it is tried "
+            "again by itself",
+            l->options->name, note.text);
+    set_text(l->credential_said, l->reason);
+    return false;
+}
+
+void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will)
+{
+    struct err_note note = {""};
+    if (!read_password(l)) {
+        back_off(l);
+        return;
+    }
+    pulse_expect(l->pulse, RESOLVER_MS);
+    l->state = UPLINK_LINK_CONNECTING;
+    l->useful = false;
+    int err = mqtt_connect(l->mqtt, l->options->urls[l->url], l->options->username,
+                           l->options->password_path ? l->password.data : NULL, will, &note);
+    if (l->password.data)
+        explicit_bzero(l->password.data, l->password.cap);
+    pulse_beat(l->pulse);
+    l->attempt_deadline_mono_ms = clock_mono_ms() + l->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
+    if (err < 0)
+        uplink_link_failed(l, 0, note.text[0] ? note.text : err_text(err));
+}
+
+void uplink_link_up(struct uplink_link *l, uint64_t waiting)
+{
+    int64_t now = clock_mono_ms();
+    l->state = UPLINK_LINK_UP;
+    l->connects++;
+    log_line(LOG_PRI_INFO, "FG-LINK-UP", "uplink=%s url=%s down_s=%lld waiting=%llu: connected",
+             l->options->name, l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
+             (unsigned long long)waiting);
+    l->since_mono_ms = now;
+    l->next_try_mono_ms = 0;
+    l->reason[0] = '\0';
+    for (size_t i = 0; i < l->options->url_count; i++) {
+        l->urls[i].said[0] = '\0';
+        l->urls[i].tls_said[0] = '\0';
+        l->urls[i].diag_mono_ms = 0;
+    }
+}
+
+static enum tls_diag_result look_into_tls(struct uplink_link *l, const struct mqtt_url *url,
+                                          struct err_note *note)
+{
+    const struct tls_diag_options options = {
+        .host = url->host,
+        .port = url->port,
+        .ca_file = l->options->mqtt.ca_file,
+        .cert_file = l->options->mqtt.cert_file,
+        .key_file = l->options->mqtt.key_file,
+        .timeout_ms = DIAG_TIMEOUT_MS,
+    };
+    pulse_expect(l->pulse, RESOLVER_MS);
+    enum tls_diag_result result = tls_diag_run(&options, note);
+    pulse_beat(l->pulse);
+    return result;
+}
+
+/* Says why TLS fails, when it is TLS that fails: Paho does not. */
+static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
+{
+    struct mqtt_url url;
+    struct err_note note = {""};
+    int64_t now = clock_mono_ms();
+
+    if (mqtt_url_parse(l->options->urls[l->url], &url, NULL) < 0 || !url.tls)
+        return;
+    if (memory->diag_mono_ms == 0 || now - memory->diag_mono_ms >= DIAG_EVERY_MS) {
+        memory->diag_mono_ms = now;
+        enum tls_diag_result result = look_into_tls(l, &url, &note);
+        if (result == TLS_DIAG_OK || result == TLS_DIAG_UNREACHABLE)
+            note.text[0] = '\0';
+        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0)
+            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", l->options->name,
+                     l->options->urls[l->url], note.text);
+        set_text(memory->tls_said, note.text);
+    }
+    if (memory->tls_said[0])
+        set_text(l->reason, memory->tls_said);
+}
+
+void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
+{
+    struct uplink_link_url *url = &l->urls[l->url];
+    set_text(l->reason, text);
+    if (strcmp(url->said, l->reason) != 0)
+        log_line(LOG_PRI_WARNING, "FG-LINK-FAILED",
+                 "uplink=%s url=%s: cannot connect: %s; readings are kept and it is tried again by itself",
+                 l->options->name, l->options->urls[l->url], l->reason);
+    set_text(url->said, l->reason);
+    /* A reason above 0 is the broker's own word: TLS worked. */
+    if (reason <= 0)
+        explain_tls(l, url);
+    next_url(l);
+}
+
+void uplink_link_lost(struct uplink_link *l, const char *text)
+{
+    int64_t now = clock_mono_ms();
+    set_text(l->reason, text);
+    log_line(LOG_PRI_WARNING, "FG-LINK-DOWN", "uplink=%s url=%s up_s=%lld: the connection ended: %s",
+             l->options->name, l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
+             l->reason);
+    l->since_mono_ms = now;
+    if (!l->useful) {
+        next_url(l);
+        return;
+    }
+    l->state = UPLINK_LINK_DOWN;
+    l->url = 0;
+    l->next_try_mono_ms = now + uplink_backoff_lost(&l->backoff);
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uplink_link - the connection of one uplink: which url, when, with which password, and what is said about
+ * it.
+ *
+ * Threads    The uplink's thread.
+ * Ownership  uplink_link_init()/uplink_link_fini(); options, mqtt client and pulse are lent for its life.
+ * Errors     FG_ENOMEM from init. A connection that fails is a state, a reason and a log line.
+ *
+ * Urls are tried in order without a pause; when all have failed, the back-off waits. A link that was lost is
+ * tried again from the first url; one that was lost before the broker took a single message counts as a
+ * failed attempt, so that a broker that accepts and drops us does not keep us from the next one.
+ */
+#ifndef FG_UPLINK_LINK_H
+#define FG_UPLINK_LINK_H
+
+#include "uplink.h"
+#include "uplink_backoff.h"
+
+enum uplink_link_state { UPLINK_LINK_DOWN, UPLINK_LINK_CONNECTING, UPLINK_LINK_UP };
+
+#define UPLINK_LINK_TEXT 256
+
+/* What is remembered of one url. */
+struct uplink_link_url {
+    char said[UPLINK_LINK_TEXT];     /* the failure that was logged in this outage */
+    char tls_said[UPLINK_LINK_TEXT]; /* the same of TLS */
+    int64_t diag_mono_ms;            /* when TLS was looked into; 0: not in this outage */
+};
+
+struct uplink_link {
+    const struct uplink_options *options;
+    struct mqtt *mqtt;
+    struct pulse *pulse;
+    struct uplink_backoff backoff;
+    enum uplink_link_state state;
+    bool useful; /* the broker has taken a message on this connection */
+    size_t url;  /* tried now or next, or connected to */
+    struct uplink_link_url *urls;
+    uint64_t connection; /* number of the newest attempt */
+    uint64_t connects;
+    int64_t since_mono_ms; /* up since, or down since */
+    int64_t next_try_mono_ms;
+    int64_t attempt_deadline_mono_ms;
+    char reason[UPLINK_LINK_TEXT]; /* why it is down */
+    char credential_said[UPLINK_LINK_TEXT];
+    struct buf password;
+};
+
+int uplink_link_init(struct uplink_link *l, const struct uplink_options *options, struct mqtt *mqtt,
+                     struct pulse *pulse);
+void uplink_link_fini(struct uplink_link *l);
+/* Whether it is time for the next attempt. */
+bool uplink_link_due(const struct uplink_link *l, int64_t now_mono_ms);
+/* Takes the number of the next attempt and keeps it in the state folder. */
+uint64_t uplink_link_number(struct uplink_link *l);
+/* Begins an attempt; may block in the resolver. will is lent until the connection ends. */
+void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will);
+void uplink_link_up(struct uplink_link *l, uint64_t waiting);
+/* The attempt failed; reason as in MQTT_FAILED, 0 when it did not get that far. May block in the resolver. */
+void uplink_link_failed(struct uplink_link *l, int reason, const char *text);
+/* The established connection ended, or was ended by us. */
+void uplink_link_lost(struct uplink_link *l, const char *text);
+
+#endif

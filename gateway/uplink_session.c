@@ -1,0 +1,435 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "uplink_session.h"
+
+#include <string.h>
+
+#include "clock.h"
+#include "log.h"
+
+enum {
+    HOLD_FIRST_MS = 5 * 1000, /* after a refusal */
+    HOLD_LAST_MS = 60 * 1000,
+    STORE_RETRY_MS = 1000, /* after the store could not be read */
+    STATE_EVERY_MS = 5 * 60 * 1000,
+    FACTS_EVERY_MS = 10 * 1000,
+    NOTICE_RETRY_MS = 60 * 1000,
+    NOTICE_BYTES_PER_MS = 1, /* the slowest link on which a long birth is still given time */
+    REASON_PACKET_TOO_LARGE = 149,
+};
+
+int uplink_session_init(struct uplink_session *s, const struct uplink_options *options, struct mqtt *mqtt)
+{
+    memset(s, 0, sizeof *s);
+    s->options = options;
+    s->mqtt = mqtt;
+    uplink_pace_init(&s->pace, options->max_rate, clock_mono_ms());
+    return uplink_send_init(&s->send, options, mqtt);
+}
+
+void uplink_session_fini(struct uplink_session *s)
+{
+    uplink_send_fini(&s->send);
+}
+
+static void wake_by(struct uplink_session *s, int64_t mono_ms)
+{
+    if (mono_ms < s->wake_mono_ms)
+        s->wake_mono_ms = mono_ms;
+}
+
+static size_t in_flight(const struct uplink_session *s)
+{
+    return s->window.in_flight + s->birth.in_flight + s->state.in_flight;
+}
+
+/* What waits; false when nothing does. */
+static bool waiting(const struct uplink_session *s, uint64_t *ret_first, uint64_t *ret_count)
+{
+    uint64_t last;
+    return store_waiting(s->options->store, s->options->store_index, ret_first, &last, ret_count);
+}
+
+void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, uint64_t connection)
+{
+    const int64_t now = clock_mono_ms();
+    uint64_t first = 0, count;
+    uint64_t newest = store_newest(s->options->store);
+    if (!waiting(s, &first, &count))
+        first = 0;
+    uplink_window_open(&s->window, connected->receive_max, s->options->live_depth, s->options->oldest_first,
+                       first, newest);
+    uplink_pace_open(&s->pace, now);
+    s->most_in_flight =
+        connected->receive_max < UPLINK_WINDOW_MAX ? connected->receive_max : UPLINK_WINDOW_MAX;
+    if (s->most_in_flight == 0)
+        s->most_in_flight = 1;
+    s->send.max_packet = connected->max_packet;
+    s->send.max_refused *= 2; /* perhaps the broker takes more by now */
+    s->connection = connection;
+    for (size_t i = 0; i < UPLINK_LANES; i++)
+        s->lanes[i].hold_mono_ms = s->lanes[i].hold_step_ms = 0;
+    s->birth = (struct uplink_notice){.due_mono_ms = now, .said_reason = s->birth.said_reason};
+    s->state = (struct uplink_notice){.due_mono_ms = now, .said_reason = s->state.said_reason};
+    uplink_send_facts(&s->send, &s->facts);
+    s->facts_mono_ms = now;
+    /* The newest readings leave at once; later ones may wait for company. */
+    s->live_since_mono_ms = now - s->options->batch_delay_ms;
+    s->useful = false;
+}
+
+/* ---- birth and state ---- */
+
+static int64_t deadline(const struct uplink_session *s, int64_t now)
+{
+    size_t ahead = s->birth.in_flight ? s->birth.bytes : 0;
+    return now + s->options->puback_timeout_ms + (int64_t)ahead / NOTICE_BYTES_PER_MS;
+}
+
+static void notice_sent(struct uplink_session *s, struct uplink_notice *n, int len, int64_t next_mono_ms)
+{
+    const int64_t now = clock_mono_ms();
+    n->in_flight = true;
+    n->bytes = (size_t)len;
+    n->sent_mono_ms = now;
+    n->deadline_mono_ms = deadline(s, now);
+    n->due_mono_ms = next_mono_ms;
+}
+
+static bool notice_due(struct uplink_session *s, const struct uplink_notice *n, int64_t now)
+{
+    if (n->in_flight || in_flight(s) >= s->most_in_flight)
+        return false;
+    wake_by(s, n->due_mono_ms > now ? n->due_mono_ms : INT64_MAX);
+    return now >= n->due_mono_ms;
+}
+
+static void send_state(struct uplink_session *s, bool online)
+{
+    int len = uplink_send_state(&s->send, online, s->connection, &s->state.token);
+    int64_t now = clock_mono_ms();
+    if (len >= 0)
+        notice_sent(s, &s->state, len, now + STATE_EVERY_MS);
+    else
+        s->state.due_mono_ms = now + STORE_RETRY_MS;
+}
+
+static void send_birth(struct uplink_session *s)
+{
+    int len = uplink_send_birth(&s->send, &s->birth.token);
+    if (len >= 0) {
+        notice_sent(s, &s->birth, len, INT64_MAX);
+        return;
+    }
+    s->birth.due_mono_ms = clock_mono_ms() + (len == FG_EFULL ? NOTICE_RETRY_MS : STORE_RETRY_MS);
+    if (len != FG_EFULL || s->birth.said_reason == REASON_PACKET_TOO_LARGE)
+        return;
+    s->birth.said_reason = REASON_PACKET_TOO_LARGE;
+    log_line(
+        LOG_PRI_WARNING, "FG-LINK-REFUSED",
+        "uplink=%s topic=%s max_packet=%zu: the birth message is larger than the broker takes, so receivers "
+        "miss the names and units; ask the broker's operator to allow larger messages",
+        s->options->name, s->send.birth_topic, s->send.max_packet);
+}
+
+/* The store may have opened a new stream, or the clock may have been set. */
+static void compare_facts(struct uplink_session *s, int64_t now)
+{
+    struct uplink_send_facts facts;
+    if (now - s->facts_mono_ms < FACTS_EVERY_MS)
+        return;
+    s->facts_mono_ms = now;
+    uplink_send_facts(&s->send, &facts);
+    if (memcmp(&facts, &s->facts, sizeof facts) == 0)
+        return;
+    s->state.due_mono_ms = now;
+    if (strcmp(facts.stream, s->facts.stream) != 0 || facts.layout != s->facts.layout)
+        s->birth.due_mono_ms = now;
+    s->facts = facts;
+}
+
+static void send_notices(struct uplink_session *s, int64_t now)
+{
+    compare_facts(s, now);
+    if (notice_due(s, &s->state, now))
+        send_state(s, true);
+    if (notice_due(s, &s->birth, now))
+        send_birth(s);
+}
+
+/* ---- the lanes ---- */
+
+static void hold(struct uplink_session *s, enum uplink_lane lane, int64_t ms)
+{
+    s->lanes[lane].hold_mono_ms = clock_mono_ms() + ms;
+    wake_by(s, s->lanes[lane].hold_mono_ms);
+}
+
+/* Whether the lane may send now; otherwise sees to it that we wake when it may. */
+static bool lane_open(struct uplink_session *s, enum uplink_lane lane, int64_t now)
+{
+    if (now < s->lanes[lane].hold_mono_ms) {
+        wake_by(s, s->lanes[lane].hold_mono_ms);
+        return false;
+    }
+    if (in_flight(s) >= s->most_in_flight || !uplink_window_has_slot(&s->window, lane))
+        return false;
+    if (lane == UPLINK_LIVE)
+        return true;
+    /* While the birth is under way nothing can be learnt about the link, and live waits behind enough. */
+    if (s->birth.in_flight || s->state.in_flight)
+        return false;
+    int64_t when = uplink_pace_when(&s->pace, s->window.lane_bytes[UPLINK_BACKLOG], now);
+    if (when > now)
+        wake_by(s, when);
+    return when <= now;
+}
+
+/* Live records wait a moment for company. */
+static bool has_company(struct uplink_session *s, uint64_t records, int64_t now)
+{
+    if (s->live_since_mono_ms == 0)
+        s->live_since_mono_ms = now;
+    int64_t until = s->live_since_mono_ms + s->options->batch_delay_ms;
+    if (records >= s->options->batch_samples || now >= until)
+        return true;
+    wake_by(s, until);
+    return false;
+}
+
+static void log_oversized(struct uplink_session *s, const struct uplink_flight *f)
+{
+    log_line(
+        LOG_PRI_ERROR, "FG-LINK-REFUSED",
+        "uplink=%s topic=%s seq=%llu bytes=%zu: this record alone is larger than the broker takes and is "
+        "dropped for this uplink; ask the broker's operator to allow larger messages",
+        s->options->name, s->send.lane_topic[f->lane], (unsigned long long)f->first, f->bytes);
+}
+
+/* A record that the broker can never take is accounted for, so that it does not hold up the others. */
+static bool drop_oversized(struct uplink_session *s, const struct uplink_flight *f)
+{
+    log_oversized(s, f);
+    s->refused++;
+    return store_refused(s->options->store, s->options->store_index, f->first, f->last) == 0;
+}
+
+static void sent(struct uplink_session *s, struct uplink_flight *f, uint64_t to)
+{
+    f->sent_mono_ms = clock_mono_ms();
+    f->deadline_mono_ms = deadline(s, f->sent_mono_ms);
+    uplink_window_sent(&s->window, f);
+    if (f->lane == UPLINK_BACKLOG)
+        uplink_pace_sent(&s->pace, f->bytes);
+    else if (f->last >= to)
+        s->live_since_mono_ms = 0;
+}
+
+/* Sends one message of the lane; false when it has none, or none now. */
+static bool send_one(struct uplink_session *s, enum uplink_lane lane, uint64_t newest)
+{
+    const int64_t now = clock_mono_ms();
+    struct uplink_flight f;
+    uint64_t from, to;
+
+    if (!lane_open(s, lane, now) || !uplink_window_next(&s->window, lane, newest, &from, &to))
+        return false;
+    if (lane == UPLINK_LIVE && !has_company(s, to - from + 1, now))
+        return false;
+    size_t max_bytes = lane == UPLINK_LIVE ? s->options->batch_bytes
+                                           : uplink_pace_message(&s->pace, s->options->batch_bytes);
+    int n = uplink_send_data(&s->send, lane, from, to, max_bytes, &f);
+    f.lane = lane;
+    if (n > 0) {
+        sent(s, &f, to);
+        return true;
+    }
+    if (n == 0) {
+        uplink_window_empty(&s->window, lane, to);
+        if (lane == UPLINK_LIVE)
+            s->live_since_mono_ms = 0;
+        return true;
+    }
+    if (n == FG_EFULL && drop_oversized(s, &f))
+        return true;
+    hold(s, lane, STORE_RETRY_MS);
+    return false;
+}
+
+/* Records that are undelivered, not in flight and behind the cursors: somebody asked for them to be sent
+ * again, or the store could not note their delivery. Looked for only while nothing else is under way. */
+static void look_back(struct uplink_session *s)
+{
+    uint64_t first, count;
+    if (s->window.in_flight == 0 && waiting(s, &first, &count))
+        uplink_window_rewind(&s->window, first);
+}
+
+void uplink_session_round(struct uplink_session *s)
+{
+    s->wake_mono_ms = INT64_MAX;
+    send_notices(s, clock_mono_ms());
+    look_back(s);
+    uint64_t newest = store_newest(s->options->store);
+    uplink_window_keep_up(&s->window, newest);
+    while (send_one(s, UPLINK_LIVE, newest) || send_one(s, UPLINK_BACKLOG, newest))
+        ;
+    wake_by(s, uplink_window_deadline(&s->window));
+    if (s->birth.in_flight)
+        wake_by(s, s->birth.deadline_mono_ms);
+    if (s->state.in_flight)
+        wake_by(s, s->state.deadline_mono_ms);
+}
+
+/* ---- answers ---- */
+
+static struct uplink_notice *take_notice(struct uplink_session *s, uint32_t token)
+{
+    struct uplink_notice *all[] = {&s->state, &s->birth};
+    for (size_t i = 0; i < 2; i++) {
+        if (all[i]->in_flight && all[i]->token == token) {
+            all[i]->in_flight = false;
+            return all[i];
+        }
+    }
+    return NULL;
+}
+
+void uplink_session_acked(struct uplink_session *s, uint32_t token)
+{
+    const int64_t now = clock_mono_ms();
+    struct uplink_flight f;
+    struct uplink_notice *n = take_notice(s, token);
+    if (n) {
+        s->useful = true;
+        n->said_reason = 0;
+        uplink_pace_acked(&s->pace, n->sent_mono_ms, now, 0, 0);
+        return;
+    }
+    if (!uplink_window_take(&s->window, token, &f))
+        return;
+    s->useful = true;
+    s->messages++;
+    s->bytes += f.bytes;
+    s->lanes[f.lane] = (struct uplink_lane_state){0};
+    /* Without memory to note it the records stay undelivered and look_back() finds them: not at once, or they
+     * would be sent for ever. */
+    if (store_delivered(s->options->store, s->options->store_index, f.first, f.last) < 0)
+        hold(s, f.lane, HOLD_LAST_MS);
+    bool backlog = f.lane == UPLINK_BACKLOG;
+    uplink_pace_acked(&s->pace, f.sent_mono_ms, now, backlog ? f.bytes : 0, backlog ? f.records : 0);
+}
+
+/* One line per reason, until the topic is taken again. */
+static void log_refused(struct uplink_session *s, const char *topic, int reason, int *said)
+{
+    if (*said == reason)
+        return;
+    *said = reason;
+    log_line(
+        LOG_PRI_ERROR, "FG-LINK-REFUSED",
+        "uplink=%s topic=%s reason=%d: the broker refuses our messages: %s; ask the broker's operator to "
+        "allow publishing to %s/#; nothing is lost, it is tried again by itself",
+        s->options->name, topic, reason, mqtt_reason_text(reason), s->options->topic);
+}
+
+static int64_t longer(int64_t step_ms)
+{
+    if (step_ms == 0)
+        return HOLD_FIRST_MS;
+    return step_ms * 2 < HOLD_LAST_MS ? step_ms * 2 : HOLD_LAST_MS;
+}
+
+/* Shorter messages from now on; a single record cannot get shorter. */
+static void too_large(struct uplink_session *s, const struct uplink_flight *f)
+{
+    if (f->records > 1) {
+        s->send.max_refused = f->bytes / 2;
+        uplink_window_rewind(&s->window, f->first);
+    } else if (!drop_oversized(s, f)) {
+        uplink_window_rewind(&s->window, f->first);
+        hold(s, f->lane, HOLD_FIRST_MS);
+    }
+}
+
+void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason)
+{
+    struct uplink_flight f;
+    struct uplink_notice *n = take_notice(s, token);
+    if (n) {
+        n->due_mono_ms = clock_mono_ms() + NOTICE_RETRY_MS;
+        log_refused(s, n == &s->state ? s->send.state_topic : s->send.birth_topic, reason, &n->said_reason);
+        s->refused++;
+        return;
+    }
+    if (!uplink_window_take(&s->window, token, &f))
+        return;
+    if (reason == REASON_PACKET_TOO_LARGE) {
+        too_large(s, &f);
+        return;
+    }
+    struct uplink_lane_state *lane = &s->lanes[f.lane];
+    s->refused++;
+    log_refused(s, s->send.lane_topic[f.lane], reason, &lane->said_reason);
+    uplink_window_rewind(&s->window, f.first);
+    /* Several messages refused in one go count as one: the topic is the trouble, not the message. */
+    if (clock_mono_ms() >= lane->hold_mono_ms) {
+        lane->hold_step_ms = longer(lane->hold_step_ms);
+        hold(s, f.lane, lane->hold_step_ms);
+    }
+}
+
+bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms)
+{
+    return uplink_window_deadline(&s->window) <= now_mono_ms ||
+           (s->birth.in_flight && s->birth.deadline_mono_ms <= now_mono_ms) ||
+           (s->state.in_flight && s->state.deadline_mono_ms <= now_mono_ms);
+}
+
+static const struct uplink_flight *longest_flight(const struct uplink_session *s)
+{
+    const struct uplink_flight *longest = NULL;
+    for (size_t i = 0; i < s->window.in_flight; i++)
+        if (!longest || s->window.flights[i].bytes > longest->bytes)
+            longest = &s->window.flights[i];
+    return longest;
+}
+
+void uplink_session_lost(struct uplink_session *s, int reason)
+{
+    const struct uplink_flight *longest = longest_flight(s);
+    /* A broker that did not tell its limit hangs up instead: it was the longest message. Twice the half,
+     * because uplink_session_open() doubles it. A single record or the birth is not given up on a guess. */
+    if (reason == REASON_PACKET_TOO_LARGE && longest && longest->records > 1)
+        s->send.max_refused = longest->bytes / 4;
+    s->window.in_flight = 0;
+    s->birth.in_flight = s->state.in_flight = false;
+}
+
+void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms)
+{
+    const int64_t until = clock_mono_ms() + wait_ms;
+    struct mqtt_event e;
+    bool said = false;
+    while (clock_mono_ms() < until && !(said && !s->state.in_flight)) {
+        if (!said && !s->state.in_flight && in_flight(s) < s->most_in_flight) {
+            send_state(s, false);
+            said = true;
+        }
+        mqtt_wait(s->mqtt, until, &e);
+        if (e.kind == MQTT_ACKED)
+            uplink_session_acked(s, e.token);
+        else if (e.kind == MQTT_REFUSED)
+            uplink_session_refused(s, e.token, e.reason);
+        else if (e.kind == MQTT_LOST)
+            return;
+    }
+}
+
+int64_t uplink_session_drain(struct uplink_session *s)
+{
+    uint64_t first, count, newest = store_newest(s->options->store);
+    if (!waiting(s, &first, &count) || first >= s->window.live_from)
+        return 0;
+    uint64_t live = newest >= s->window.live_from ? newest - s->window.live_from + 1 : 0;
+    return uplink_pace_drain(&s->pace, count > live ? count - live : 1);
+}

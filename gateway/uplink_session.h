@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * uplink_session - what happens on one established connection: state and birth first, then the two lanes.
+ *
+ * Threads    The uplink's thread.
+ * Ownership  uplink_session_init()/uplink_session_fini(), also after a failed init; options and mqtt are
+ * lent. Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per
+ * reason.
+ *
+ * A record is reported to the store as delivered when its message is acknowledged, and in no other case. What
+ * was in flight when the connection ended is undecided and is read from the store again.
+ */
+#ifndef FG_UPLINK_SESSION_H
+#define FG_UPLINK_SESSION_H
+
+#include "uplink_pace.h"
+#include "uplink_send.h"
+#include "uplink_window.h"
+
+/* A retained message of ours: birth or state. */
+struct uplink_notice {
+    bool in_flight;
+    uint32_t token;
+    size_t bytes;
+    int64_t due_mono_ms; /* when to publish it next; INT64_MAX: not again */
+    int64_t sent_mono_ms, deadline_mono_ms;
+    int said_reason; /* refusal that was logged; 0: none since it was taken last */
+};
+
+struct uplink_lane_state {
+    int64_t hold_mono_ms; /* nothing is sent before */
+    int64_t hold_step_ms;
+    int said_reason;
+};
+
+struct uplink_session {
+    const struct uplink_options *options;
+    struct mqtt *mqtt;
+    struct uplink_send send;
+    struct uplink_window window;
+    struct uplink_pace pace;
+    struct uplink_lane_state lanes[UPLINK_LANES];
+    struct uplink_notice birth, state;
+    struct uplink_send_facts facts; /* as published */
+    int64_t facts_mono_ms;          /* when they were compared last */
+    uint64_t connection;
+    size_t most_in_flight;             /* the broker's limit, at most UPLINK_WINDOW_MAX */
+    int64_t live_since_mono_ms;        /* since when live records wait for company; 0: none wait */
+    int64_t wake_mono_ms;              /* when the next round has something to do */
+    bool useful;                       /* the broker has taken a message */
+    uint64_t messages, bytes, refused; /* since start */
+};
+
+int uplink_session_init(struct uplink_session *s, const struct uplink_options *options, struct mqtt *mqtt);
+void uplink_session_fini(struct uplink_session *s);
+
+/* The connection stands. */
+void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, uint64_t connection);
+/* Sends what can be sent now and sets wake_mono_ms. */
+void uplink_session_round(struct uplink_session *s);
+/* MQTT_ACKED and MQTT_REFUSED. */
+void uplink_session_acked(struct uplink_session *s, uint32_t token);
+void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason);
+/* Whether an acknowledgement is overdue. */
+bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms);
+/* The connection is gone; reason as in MQTT_LOST. */
+void uplink_session_lost(struct uplink_session *s, int reason);
+/* Publishes the offline state and waits at most wait_ms for its acknowledgement. */
+void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms);
+/* Milliseconds until the backlog is empty; -1: unknown; 0: empty. */
+int64_t uplink_session_drain(struct uplink_session *s);
+
+#endif
