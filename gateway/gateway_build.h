@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * gateway_build - translates the configuration into the options of the parts and makes them.
+ *
+ * Threads    Main thread, before any part is started. The callbacks that the parts get run on their threads:
+ *            they touch only the store (which locks by itself), the two atomics, and `uplinks` once
+ *            uplinks_ready is set.
+ * Ownership  What is made belongs to the gateway, also when a later step fails; gateway_free() frees it.
+ * Errors     With a note: what the driver, the store or an uplink refused.
+ */
+#ifndef FG_GATEWAY_BUILD_H
+#define FG_GATEWAY_BUILD_H
+
+#include <stdatomic.h>
+
+#include "gateway.h"
+#include "poller.h"
+#include "store.h"
+#include "uplink.h"
+
+/* What a bus' poller and driver borrow for their life. */
+struct bus_parts {
+    struct poller *poller;
+    char where[160];
+    struct poller_device *devices;
+    const char **names; /* of all points of all devices, device by device */
+    int64_t *every;     /* the same, intervals */
+};
+
+struct gateway {
+    struct gateway_options options;
+    struct bus_parts *buses; /* one for each bus that has enabled devices */
+    struct poller **pollers; /* the same, for status */
+    size_t bus_count;
+    struct store *store;
+    struct uplink **uplinks;
+    size_t uplink_count;
+    _Atomic bool uplinks_ready; /* the store's writer runs before the uplinks exist */
+    _Atomic bool clock_trusted;
+    struct buf layout, labels, position;
+    int64_t started_wall_ms, started_mono_ms;
+    bool disk_failing;
+    uint64_t queue_dropped;
+};
+
+int gateway_build_buses(struct gateway *g, struct err_note *note);
+int gateway_build_store(struct gateway *g, struct err_note *note);
+int gateway_build_uplinks(struct gateway *g, struct err_note *note);
+bool gateway_clock_trusted(void *gateway);
+
+#endif
