@@ -160,8 +160,8 @@ class Checker:
         if data.get("maturity") not in ("manual", "tested"):
             self.bad(path, "maturity must be manual or tested")
         line = data.get("line") or {}
-        if set(line) - {"baud", "format"} or (line and line.get("format") not in FORMATS):
-            self.bad(path, f"line {line} is not {{baud, format}}")
+        if set(line) - {"baud", "format", "unit"} or (line and line.get("format") not in FORMATS):
+            self.bad(path, f"line {line} is not {{baud, format, unit}}")
         limits = data.get("limits") or {}
         if set(limits) - LIMIT_KEYS:
             self.bad(path, f"limits know only {', '.join(sorted(LIMIT_KEYS))}")
