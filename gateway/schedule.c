@@ -210,49 +210,63 @@ static int64_t slot_due(const struct schedule *s, const struct slot *slot)
     return affordable;
 }
 
+struct candidate {
+    const struct slot *slot; /* NULL: none */
+    int64_t due_ms;
+    int64_t rank_ms; /* among the overdue */
+};
+
+static struct candidate make_candidate(const struct schedule *s, const struct slot *slot)
+{
+    struct candidate c = {.slot = slot, .due_ms = slot_due(s, slot)};
+    c.rank_ms = c.due_ms > slot->done_ms ? c.due_ms : slot->done_ms;
+    return c;
+}
+
 /*
  * Whether a goes before b. Earliest due first; but a device served while another was already overdue goes
  * behind it, even if its own next period began earlier: without that, a device whose turn takes longer than
  * its period would starve the others.
  */
-static bool goes_before(const struct schedule *s, const struct slot *a, const struct slot *b, int64_t now)
+static bool goes_before(const struct candidate *a, const struct candidate *b, int64_t now)
 {
-    if (!b)
+    if (!b->slot)
         return true;
-    int64_t due_a = slot_due(s, a), due_b = slot_due(s, b);
-    if (due_a > now || due_b > now)
-        return due_a < due_b;
-    if (a->hurried != b->hurried)
-        return a->hurried;
-    int64_t rank_a = due_a > a->done_ms ? due_a : a->done_ms;
-    int64_t rank_b = due_b > b->done_ms ? due_b : b->done_ms;
-    return rank_a != rank_b ? rank_a < rank_b : a->done_ms < b->done_ms;
+    if (a->due_ms > now || b->due_ms > now)
+        return a->due_ms < b->due_ms;
+    if (a->slot->hurried != b->slot->hurried)
+        return a->slot->hurried;
+    if (a->rank_ms != b->rank_ms)
+        return a->rank_ms < b->rank_ms;
+    return a->slot->done_ms < b->slot->done_ms;
 }
 
-static const struct slot *choose(const struct schedule *s, int64_t now)
+static struct candidate choose(const struct schedule *s, int64_t now)
 {
-    const struct slot *poll = NULL, *probe = NULL;
+    struct candidate poll = {0}, probe = {0};
     for (size_t i = 0; i < s->count; i++) {
         const struct slot *slot = &s->slots[i];
-        const struct slot **best = slot->silent && !slot->hurried ? &probe : &poll;
-        if (goes_before(s, slot, *best, now))
-            *best = slot;
+        struct candidate *best = slot->silent && !slot->hurried ? &probe : &poll;
+        struct candidate c = make_candidate(s, slot);
+        if (goes_before(&c, best, now))
+            *best = c;
     }
-    if (!poll || !probe)
-        return poll ? poll : probe;
-    if (s->last_was_probe && slot_due(s, poll) <= now)
+    if (!poll.slot || !probe.slot)
+        return poll.slot ? poll : probe;
+    if (s->last_was_probe && poll.due_ms <= now)
         return poll; /* one probe between two polls at most while polls are due */
-    return goes_before(s, probe, poll, now) ? probe : poll;
+    return goes_before(&probe, &poll, now) ? probe : poll;
 }
 
 bool schedule_next(struct schedule *s, int64_t now_mono_ms, struct schedule_turn *ret)
 {
-    const struct slot *slot = choose(s, now_mono_ms);
+    const struct candidate chosen = choose(s, now_mono_ms);
+    const struct slot *slot = chosen.slot;
     if (!slot)
         return false;
     ret->device = (size_t)(slot - s->slots);
     ret->what = slot->silent && !slot->hurried ? SCHEDULE_PROBE : SCHEDULE_POLL;
-    ret->due_mono_ms = slot_due(s, slot);
+    ret->due_mono_ms = chosen.due_ms;
     s->begin_ms = ret->due_mono_ms > now_mono_ms ? ret->due_mono_ms : now_mono_ms;
     ret->missed = periods_missed(slot, s->begin_ms);
     ret->due = NULL;
@@ -299,11 +313,11 @@ static void poll_done(struct schedule *s, struct slot *slot, int64_t now, bool a
 }
 
 /* Silence of a whole bus is a matter of the line: when the first device answers again, all are worth asking.
- */
-static void ask_all_again(struct schedule *s, int64_t now)
+ * The first itself keeps its pause until a poll is answered, too. */
+static void ask_others_again(struct schedule *s, const struct slot *first, int64_t now)
 {
     for (size_t i = 0; i < s->count; i++) {
-        if (!s->slots[i].silent)
+        if (&s->slots[i] == first)
             continue;
         s->slots[i].back_off = 0;
         s->slots[i].probe_ms = now;
@@ -324,7 +338,7 @@ static void probe_done(struct schedule *s, struct slot *slot, int64_t now, bool 
     }
     /* The periods that passed stay unserved here: the poll that follows counts them. */
     if (s->silent_count == s->count)
-        ask_all_again(s, now);
+        ask_others_again(s, slot, now);
     s->silent_count--;
     slot->silent = false;
     slot->silent_polls = 0;
