@@ -69,6 +69,16 @@ class Stream:
 
 
 @dataclass
+class Account:
+    """One device's share of the balance."""
+
+    served: int = 0
+    delivered: int = 0
+    missing: int = 0
+    duplicates: int = 0
+
+
+@dataclass
 class Report:
     """The balance. `missing`: polls that were answered and never arrived nor named as lost (device, Poll)."""
 
@@ -80,6 +90,7 @@ class Report:
     missing: list = field(default_factory=list)
     errors: List[str] = field(default_factory=list)
     holes: Dict[str, list] = field(default_factory=dict)
+    accounts: Dict[str, Account] = field(default_factory=dict)
 
     @property
     def waiting(self):
@@ -117,6 +128,7 @@ class Ledger:
         self.gateways = set()
         self.duplicates = 0
         self._conflicts = []
+        self._device_duplicates = {}
 
     @classmethod
     def of_farm(cls, farm, devices=None, uplink="province"):
@@ -155,6 +167,8 @@ class Ledger:
         known = self.records.get(key)
         if known is not None:
             self.duplicates += 1
+            device = record.body.get("device")
+            self._device_duplicates[device] = self._device_duplicates.get(device, 0) + 1
             if (known.body, known.layout, known.is_event) != (record.body, record.layout, record.is_event):
                 self._conflicts.append("%s/%d changed: first %s, then %s" % (*key, known.body, record.body))
             return
@@ -227,6 +241,8 @@ class Ledger:
 
     def _balance_device(self, device, report):
         polls = self.polls(device)
+        account = report.accounts[device] = Account(duplicates=self._device_duplicates.get(device, 0))
+        missing = []
         at = 0
         for record in self.samples(device):
             got = self._measured(record.body)
@@ -238,12 +254,15 @@ class Ledger:
                 report.errors.append("%s seq %d: never served, or not at this place: %s"
                                      % (device, record.seq, shown(got)))
                 continue
-            report.missing += [(device, poll) for poll in polls[at:found] if poll.certain]
-            report.served += sum(poll.certain for poll in polls[at : found + 1]) + (not polls[found].certain)
-            report.delivered += 1
+            missing += [poll for poll in polls[at:found] if poll.certain]
+            account.delivered += 1
             at = found + 1
-        report.missing += [(device, poll) for poll in polls[at:] if poll.certain]
-        report.served += sum(poll.certain for poll in polls[at:])
+        missing += [poll for poll in polls[at:] if poll.certain]
+        account.missing = len(missing)
+        account.served = account.delivered + account.missing
+        report.missing += [(device, poll) for poll in missing]
+        report.served += account.served
+        report.delivered += account.delivered
 
     @staticmethod
     def _measured(body):
