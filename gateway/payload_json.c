@@ -141,13 +141,35 @@ static void add_readings(struct buf *out, const struct layout *layout, const str
         add_part(out, layout, r, "doubtful", PART_DOUBTFUL);
 }
 
+/* Whether the body is a well-formed array, or one plain word in quotes. */
+static bool is_array(const struct store_record *r)
+{
+    const char *cursor = r->body, *end = r->body + r->body_len;
+    struct sample_element e;
+    if (r->body_len == 0 || r->body[0] != '[')
+        return false;
+    while (sample_next_element(&cursor, end, &e))
+        ;
+    return cursor == end;
+}
+
+static bool is_word(const struct store_record *r)
+{
+    if (r->body_len < 3 || r->body[0] != '"' || r->body[r->body_len - 1] != '"')
+        return false;
+    for (size_t i = 1; i + 1 < r->body_len; i++)
+        if (!(r->body[i] >= 'a' && r->body[i] <= 'z') && r->body[i] != '_')
+            return false;
+    return true;
+}
+
 /* The device is not in the layout (its text is lost): the readings have no names, but they are not lost. */
 static void add_nameless(struct buf *out, const struct store_record *r)
 {
     buf_add_key(out, "device");
     buf_addf(out, "\"unknown-%u\"", (unsigned)r->device);
     add_string(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
-    if (r->body_len > 0 && r->body[0] == '[') {
+    if (is_array(r)) {
         buf_add_key(out, "raw");
         buf_add(out, r->body, r->body_len);
     }
@@ -163,7 +185,7 @@ static void add_sample(struct buf *out, const struct layout *layout, const struc
     add_string(out, "device", device);
     if (r->body_len > 0 && r->body[0] == '[') {
         add_readings(out, layout, r);
-    } else if (r->body_len > 2 && r->body[0] == '"') {
+    } else if (is_word(r)) {
         buf_add_key(out, "failed");
         buf_add(out, r->body, r->body_len);
     } else {
