@@ -28,7 +28,8 @@ def test_a_tenth_is_written_as_one_digit_not_as_a_binary_fraction(stage):
     stage.up(every="200ms", devices=["soil-a1"])
     stage.farm.ledger.wait_for(lambda book: book.count("soil-a1") >= 3, 10)
     sample = stage.subscriber.sample("soil-a1")
-    assert sample["values"]["soil_moisture"] == Decimal("15") and sample["values"]["soil_temperature"] == Decimal("-1.5")
+    values = sample["values"]
+    assert (values["soil_moisture"], values["soil_temperature"]) == (15, Decimal("-1.5"))
     text = next(m.payload for m in stage.subscriber.messages("data") if b"soil_moisture" in m.payload)
     assert b'"soil_temperature":-1.5,' in text
 

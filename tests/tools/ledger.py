@@ -181,8 +181,10 @@ class Ledger:
     def _take_event(self, stream, record):
         if record.body.get("event") == "stream_opened":
             stream.first = record.seq
-        if self._is_loss(record.body):
-            stream.lost.append((int(record.body["from"]), int(record.body["to"])))
+        if self._is_loss(record.body):  # it may speak of an earlier stream
+            name = record.body.get("stream", record.stream)
+            lost = self.streams.setdefault(name, Stream(name)).lost
+            lost.append((int(record.body["from"]), int(record.body["to"])))
 
     def _is_loss(self, event):
         return "from" in event and "to" in event and event.get("uplink", self._uplink) == self._uplink
