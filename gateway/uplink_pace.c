@@ -4,9 +4,10 @@
 #define METER_MS 1000
 #define METER_SHARE 0.3
 
-void uplink_pace_init(struct uplink_pace *p, int64_t max_rate, int64_t now_mono_ms)
+void uplink_pace_init(struct uplink_pace *p, size_t batch_bytes, int64_t max_rate, int64_t now_mono_ms)
 {
-    *p = (struct uplink_pace){.max_rate = max_rate, .tokens = max_rate, .filled_mono_ms = now_mono_ms};
+    *p = (struct uplink_pace){
+        .batch_bytes = batch_bytes, .max_rate = max_rate, .tokens = max_rate, .filled_mono_ms = now_mono_ms};
     uplink_pace_open(p, now_mono_ms);
 }
 
@@ -20,13 +21,13 @@ void uplink_pace_open(struct uplink_pace *p, int64_t now_mono_ms)
     p->meter_records = 0;
 }
 
-size_t uplink_pace_message(const struct uplink_pace *p, size_t batch_bytes)
+size_t uplink_pace_message(const struct uplink_pace *p)
 {
     /* Half the budget, so that two are under way and the link is not idle while a PUBACK travels. */
     size_t half = p->budget / 2;
     if (half < UPLINK_PACE_MIN)
         half = UPLINK_PACE_MIN;
-    return half < batch_bytes ? half : batch_bytes;
+    return half < p->batch_bytes ? half : p->batch_bytes;
 }
 
 /* One second's worth may go in one burst; a message is let go when there is any token, and the debt is waited
@@ -45,7 +46,7 @@ static void fill(struct uplink_pace *p, int64_t now_mono_ms)
 
 int64_t uplink_pace_when(struct uplink_pace *p, size_t in_flight, int64_t now_mono_ms)
 {
-    if (in_flight > 0 && in_flight + uplink_pace_message(p, SIZE_MAX) > p->budget)
+    if (in_flight > 0 && in_flight + uplink_pace_message(p) > p->budget)
         return INT64_MAX;
     if (p->max_rate <= 0)
         return now_mono_ms;

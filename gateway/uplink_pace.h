@@ -28,6 +28,7 @@
 #define UPLINK_PACE_BASE_MAX_MS 2000 /* a link is never believed to be slower than this without a queue */
 
 struct uplink_pace {
+    size_t batch_bytes;
     size_t budget;
     int64_t base_ms;     /* shortest PUBACK time of this connection */
     int64_t cut_mono_ms; /* when the budget was cut last: older messages tell nothing new */
@@ -39,11 +40,12 @@ struct uplink_pace {
     uint64_t meter_records;
 };
 
-void uplink_pace_init(struct uplink_pace *p, int64_t max_rate, int64_t now_mono_ms);
+/* batch_bytes: the longest message; max_rate: bytes per second, 0: no ceiling. */
+void uplink_pace_init(struct uplink_pace *p, size_t batch_bytes, int64_t max_rate, int64_t now_mono_ms);
 /* A new connection: what was learnt of the old one is forgotten. */
 void uplink_pace_open(struct uplink_pace *p, int64_t now_mono_ms);
 /* The longest backlog message to put together now, in bytes. */
-size_t uplink_pace_message(const struct uplink_pace *p, size_t batch_bytes);
+size_t uplink_pace_message(const struct uplink_pace *p);
 /* When the next backlog message may go, with `in_flight` bytes of backlog under way: now_mono_ms or earlier:
  * at once; INT64_MAX: not before something is acknowledged. */
 int64_t uplink_pace_when(struct uplink_pace *p, size_t in_flight, int64_t now_mono_ms);

@@ -22,7 +22,7 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     memset(s, 0, sizeof *s);
     s->options = options;
     s->mqtt = mqtt;
-    uplink_pace_init(&s->pace, options->max_rate, clock_mono_ms());
+    uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
     return uplink_send_init(&s->send, options, mqtt);
 }
 
@@ -235,8 +235,7 @@ static bool send_one(struct uplink_session *s, enum uplink_lane lane, uint64_t n
         return false;
     if (lane == UPLINK_LIVE && !has_company(s, to - from + 1, now))
         return false;
-    size_t max_bytes = lane == UPLINK_LIVE ? s->options->batch_bytes
-                                           : uplink_pace_message(&s->pace, s->options->batch_bytes);
+    size_t max_bytes = lane == UPLINK_LIVE ? s->options->batch_bytes : uplink_pace_message(&s->pace);
     int n = uplink_send_data(&s->send, lane, from, to, max_bytes, &f);
     f.lane = lane;
     if (n > 0) {
