@@ -13,6 +13,9 @@
 
 #include "../gateway/clock.h"
 
+/* A name with a long list of dead addresses must not hold the bus for minutes. */
+#define ADDRESSES_MAX 4
+
 static int explain(const char *host, int port, int error, struct err_note *note)
 {
     const char *advice = "check the address, the cable and the network";
@@ -83,10 +86,10 @@ int modbus_socket_connect(const char *host, int port, int64_t timeout_ms, int ca
     if (rc != 0)
         return err_note(note, FG_EIO, "%s:%d: %s; check the name, or write the address instead", host, port,
                         rc == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(rc));
-    int64_t deadline_mono_ms = clock_mono_ms() + timeout_ms;
-    int fd = -EHOSTUNREACH, cancelled = 0;
-    for (struct addrinfo *a = list; a && fd < 0 && !cancelled; a = a->ai_next)
-        fd = connect_one(a, deadline_mono_ms, cancel_fd, &cancelled);
+    int fd = -EHOSTUNREACH, cancelled = 0, tried = 0;
+    for (struct addrinfo *a = list; a && fd < 0 && !cancelled && tried < ADDRESSES_MAX;
+         a = a->ai_next, tried++)
+        fd = connect_one(a, clock_mono_ms() + timeout_ms, cancel_fd, &cancelled);
     freeaddrinfo(list);
     if (cancelled)
         return err_note(note, FG_ECLOSED, "%s:%d: the attempt was cancelled", host, port);

@@ -2,7 +2,8 @@
 /*
  * modbus_socket - a TCP connection to a Modbus device or serial server.
  *
- * Threads    Any; blocks for the name look-up (which cannot be broken off) and then at most timeout_ms.
+ * Threads    Any; blocks for the name look-up (which cannot be broken off) and then at most timeout_ms for
+ *            each of the first four addresses.
  * Ownership  The caller closes the descriptor.
  * Errors     FG_EIO or FG_ECLOSED (cancelled), with a note that names host:port, the cause and the next step.
  *

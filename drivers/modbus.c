@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../gateway/clock.h"
+#include "modbus_decode.h"
+#include "modbus_line.h"
+#include "modbus_link.h"
+#include "modbus_plan.h"
+
+/* Modbus exception codes that call for something else than telling them. */
+#define ILLEGAL_ADDRESS 2
+#define ILLEGAL_VALUE 3
+#define TARGET_SILENT 11 /* a TCP gateway's word for no answer from the device behind it */
+
+/* How often a register that the device refused is asked again. */
+#define APART_RETRY_MS 600000
+/* A register that was read before is believed missing only after so many refusals in a row: a device that
+ * starts up, or a disturbed answer, must not silence it. */
+#define STRIKES 3
+/* Registers worth reading for nothing instead of another request: on a serial line a request costs about
+ * 20 characters (13 of frames, 7 of silence), on TCP a round trip. */
+#define BRIDGE_SERIAL 10
+#define BRIDGE_TCP MODBUS_REGISTERS_MAX
+
+struct point_state {
+    bool good;  /* answered when it was asked last */
+    bool known; /* was answered at some time */
+    uint8_t strikes;
+    int64_t retry_mono_ms; /* when to ask it again while it is kept apart */
+};
+
+struct device {
+    const struct point *points;
+    size_t count;
+    uint8_t unit;
+    struct modbus_line line;
+    int64_t timeout_ms, gap_ms;
+    uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
+    uint16_t given_registers, given_hole;
+    uint32_t opened; /* the connection for which the above was learned */
+    size_t turn;     /* rotates what is asked first while nothing is answered */
+    uint32_t *order;
+    bool *selected, *apart, *single;
+    struct point_state *states;
+    struct modbus_block *blocks, *singles;
+    struct driver_stats stats; /* under the driver's lock */
+};
+
+struct modbus_driver {
+    struct driver driver;
+    enum modbus_protocol protocol;
+    int tries;
+    struct modbus_link *link;
+    struct device *devices;
+    size_t device_count;
+    pthread_mutex_t lock; /* guards the devices' stats */
+    bool has_lock;
+    struct modbus_answer answer; /* of the request under way: too big for every stack frame */
+};
+
+/* One poll under way. */
+struct poll_run {
+    struct modbus_driver *m;
+    struct device *d;
+    struct reading *readings;
+    struct driver_result *result;
+    bool answered; /* anything at all came from the device */
+    bool asked;
+};
+
+/* ---- opening ---- */
+
+static int check_point(const struct modbus_device_options *o, const struct point *p, uint16_t max_registers,
+                       struct err_note *note)
+{
+    bool bit_table = p->table == POINT_COIL || p->table == POINT_DISCRETE_INPUT;
+    uint16_t width = point_width(p);
+    const char *wrong = NULL;
+    if (p->address + width > 65536)
+        wrong = "reaches beyond address 65535";
+    else if (bit_table && p->type != POINT_BOOL)
+        wrong = "is a single bit: its type can only be bool";
+    else if (!bit_table && width > max_registers)
+        wrong = "is wider than the registers that may be read at once";
+    else if (p->has_bits && (width != 1 || p->bit_first > p->bit_last || p->bit_last > 15))
+        wrong = "has bits that do not lie in one register";
+    else if (p->type != POINT_BOOL && p->scale.magnitude == 0)
+        wrong = "has scale 0";
+    if (!wrong)
+        return 0;
+    return err_note(note, FG_EINVALID, "device %s: point %s %s", o->name, p->name, wrong);
+}
+
+static int check_device(const struct modbus_options *o, const struct modbus_device_options *d,
+                        struct err_note *note)
+{
+    bool is_tcp = o->protocol == MODBUS_TCP;
+    if (d->unit < (is_tcp ? 0 : 1) || d->unit > (is_tcp ? 255 : 247))
+        return err_note(note, FG_EINVALID, "device %s: unit %d is not in %s", d->name, d->unit,
+                        is_tcp ? "0..255" : "1..247");
+    if (d->max_registers > MODBUS_REGISTERS_MAX)
+        return err_note(note, FG_EINVALID, "device %s: max_registers %d is above %d", d->name,
+                        d->max_registers, MODBUS_REGISTERS_MAX);
+    uint16_t max_registers = d->max_registers ? d->max_registers : MODBUS_REGISTERS_MAX;
+    for (size_t i = 0; i < d->point_count; i++) {
+        int rc = check_point(d, &d->points[i], max_registers, note);
+        if (rc < 0)
+            return rc;
+    }
+    return o->protocol == MODBUS_RTU ? modbus_line_check(&d->line, note) : 0;
+}
+
+static int device_init(struct device *d, const struct modbus_device_options *o)
+{
+    d->points = o->points;
+    d->count = o->point_count;
+    d->unit = (uint8_t)o->unit;
+    d->line = o->line;
+    d->timeout_ms = o->timeout_ms;
+    d->gap_ms = o->gap_ms;
+    d->max_registers = d->given_registers = o->max_registers ? o->max_registers : MODBUS_REGISTERS_MAX;
+    d->max_hole = d->given_hole = o->max_hole;
+    size_t n = d->count ? d->count : 1;
+    d->order = calloc(n, sizeof *d->order);
+    d->selected = calloc(n, sizeof *d->selected);
+    d->apart = calloc(n, sizeof *d->apart);
+    d->single = calloc(n, sizeof *d->single);
+    d->states = calloc(n, sizeof *d->states);
+    d->blocks = calloc(n, sizeof *d->blocks);
+    d->singles = calloc(n, sizeof *d->singles);
+    if (!d->order || !d->selected || !d->apart || !d->single || !d->states || !d->blocks || !d->singles)
+        return FG_ENOMEM;
+    modbus_plan_sort(d->points, d->count, d->order);
+    return 0;
+}
+
+static void driver_free(struct modbus_driver *m)
+{
+    if (!m)
+        return;
+    for (size_t i = 0; i < m->device_count; i++) {
+        struct device *d = &m->devices[i];
+        free(d->order);
+        free(d->selected);
+        free(d->apart);
+        free(d->single);
+        free(d->states);
+        free(d->blocks);
+        free(d->singles);
+    }
+    free(m->devices);
+    modbus_link_free(m->link);
+    if (m->has_lock)
+        pthread_mutex_destroy(&m->lock);
+    free(m);
+}
+
+/* ---- one request ---- */
+
+static void count_answer(struct modbus_driver *m, struct device *d)
+{
+    const struct modbus_answer *a = &m->answer;
+    pthread_mutex_lock(&m->lock);
+    struct driver_stats *s = &d->stats;
+    s->requests += a->sent;
+    s->reconnects += a->reconnected;
+    switch (a->quality) {
+    case QUALITY_GOOD:
+    case QUALITY_EXCEPTION:
+        s->replies++;
+        s->exceptions += a->quality == QUALITY_EXCEPTION;
+        s->reply_last_ms = a->reply_ms;
+        s->reply_total_ms += a->reply_ms;
+        if (a->reply_ms > s->reply_max_ms)
+            s->reply_max_ms = a->reply_ms;
+        break;
+    case QUALITY_NO_REPLY:
+        s->timeouts += a->sent;
+        break;
+    case QUALITY_BAD_CRC:
+        s->bad_crc++;
+        break;
+    case QUALITY_BAD_FRAME:
+        s->bad_frame++;
+        break;
+    case QUALITY_NOT_DUE:
+    case QUALITY_NOT_CONNECTED:
+    case QUALITY_SENSOR_FAULT:
+    case QUALITY_OUT_OF_RANGE:
+    case QUALITY_CONFIG_ERROR:
+        break;
+    }
+    pthread_mutex_unlock(&m->lock);
+}
+
+static uint8_t function_of(enum point_register table)
+{
+    switch (table) {
+    case POINT_COIL:
+        return 1;
+    case POINT_DISCRETE_INPUT:
+        return 2;
+    case POINT_HOLDING:
+        return 3;
+    case POINT_INPUT:
+        return 4;
+    }
+    return 3;
+}
+
+/* The answer is in m->answer afterwards. */
+static void request(struct modbus_driver *m, struct device *d, const struct modbus_block *b, int tries)
+{
+    struct modbus_ask ask = {.request = {.unit = d->unit,
+                                         .function = function_of(b->table),
+                                         .address = b->address,
+                                         .count = b->count},
+                             .line = d->line,
+                             .timeout_ms = d->timeout_ms,
+                             .gap_ms = d->gap_ms};
+    for (int i = 0; i < tries; i++) {
+        modbus_link_ask(m->link, &ask, &m->answer);
+        count_answer(m, d);
+        enum quality q = m->answer.quality;
+        bool again = q == QUALITY_NO_REPLY || q == QUALITY_BAD_CRC || q == QUALITY_BAD_FRAME;
+        if (!again || !m->answer.sent)
+            break;
+    }
+    /* The box on the other side is there, but the device behind it is not. */
+    if (m->protocol != MODBUS_RTU && m->answer.quality == QUALITY_EXCEPTION &&
+        m->answer.exception == TARGET_SILENT) {
+        m->answer.quality = QUALITY_NO_REPLY;
+        (void)err_note(&m->answer.note, FG_ETIMEOUT, "unit %d: the gateway says that it does not answer",
+                       d->unit);
+    }
+}
+
+static bool is_refusal(const struct modbus_answer *a)
+{
+    return a->quality == QUALITY_EXCEPTION &&
+           (a->exception == ILLEGAL_ADDRESS || a->exception == ILLEGAL_VALUE);
+}
+
+/* ---- a poll ---- */
+
+/* What the result says when nothing was read: any answer says more than silence, and the last failure the
+ * most. */
+static void note_failure(struct poll_run *run)
+{
+    const struct modbus_answer *a = &run->m->answer;
+    struct driver_result *r = run->result;
+    if (r->failed == QUALITY_GOOD)
+        return;
+    r->wall_ms = a->wall_ms;
+    r->mono_ms = a->mono_ms;
+    if (r->failed == QUALITY_EXCEPTION && a->quality != QUALITY_EXCEPTION)
+        return;
+    if (r->failed != QUALITY_NO_REPLY && a->quality == QUALITY_NO_REPLY)
+        return;
+    r->failed = a->quality;
+    r->exception = a->exception;
+    r->note = a->note;
+}
+
+static void note_data(struct poll_run *run)
+{
+    const struct modbus_answer *a = &run->m->answer;
+    struct driver_result *r = run->result;
+    r->failed = QUALITY_GOOD;
+    r->exception = 0;
+    r->note.text[0] = '\0';
+    r->wall_ms = a->wall_ms;
+    r->mono_ms = a->mono_ms;
+}
+
+static void decode_point(const struct device *d, size_t i, const struct modbus_block *b, const uint8_t *data,
+                         struct reading *ret)
+{
+    const struct point *p = &d->points[i];
+    size_t at = (size_t)(p->address - b->address);
+    if (b->table == POINT_COIL || b->table == POINT_DISCRETE_INPUT)
+        modbus_decode_bit((data[at / 8] >> at % 8 & 1) != 0, ret);
+    else
+        modbus_decode_registers(p, data + 2 * at, ret);
+}
+
+/* Tells every selected point of a block what became of it. */
+static void settle_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
+{
+    const struct modbus_answer *a = &run->m->answer;
+    struct device *d = run->d;
+    for (size_t k = b->first; k <= b->last; k++) {
+        uint32_t i = d->order[k];
+        if (!selected[i])
+            continue;
+        struct point_state *s = &d->states[i];
+        s->good = a->quality == QUALITY_GOOD;
+        if (s->good) {
+            decode_point(d, i, b, a->data, &run->readings[i]);
+            s->known = true;
+            s->strikes = 0;
+            d->apart[i] = false;
+        } else {
+            run->readings[i].quality = a->quality;
+        }
+    }
+}
+
+/* The device refused these registers by themselves: keep them apart from now on. */
+static void strike_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
+{
+    struct device *d = run->d;
+    for (size_t k = b->first; k <= b->last; k++) {
+        uint32_t i = d->order[k];
+        struct point_state *s = &d->states[i];
+        if (!selected[i])
+            continue;
+        if (s->strikes < STRIKES)
+            s->strikes++;
+        if (s->known && s->strikes < STRIKES)
+            continue;
+        d->apart[i] = true;
+        s->retry_mono_ms = clock_mono_ms() + APART_RETRY_MS;
+        run->readings[i].quality = QUALITY_CONFIG_ERROR;
+    }
+}
+
+/* Asks one block and books the outcome. */
+static void ask_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
+{
+    struct modbus_driver *m = run->m;
+    request(m, run->d, b, m->tries);
+    run->asked = true;
+    settle_block(run, b, selected);
+    if (m->answer.quality == QUALITY_GOOD)
+        note_data(run);
+    else
+        note_failure(run);
+    run->answered |= m->answer.quality == QUALITY_GOOD || m->answer.quality == QUALITY_EXCEPTION ||
+                     m->answer.quality == QUALITY_BAD_CRC || m->answer.quality == QUALITY_BAD_FRAME;
+}
+
+/* Every register of the block is there by itself, yet not together: read less at once from now on. */
+static void learn_limit(struct device *d, const struct modbus_block *b)
+{
+    if (b->crosses_hole) {
+        d->max_hole = 0;
+        return;
+    }
+    bool bits = b->table == POINT_COIL || b->table == POINT_DISCRETE_INPUT;
+    uint16_t half = (uint16_t)((bits ? (b->count + 15) / 16 : b->count) / 2);
+    d->max_registers = half < 4 ? 4 : half; /* never below the widest point */
+    if (d->max_registers > d->given_registers)
+        d->max_registers = d->given_registers;
+}
+
+/* The device refused a block of several points: ask them one by one to find which it was. */
+static void ask_singly(struct poll_run *run, const struct modbus_block *b)
+{
+    struct device *d = run->d;
+    memset(d->single, 0, d->count * sizeof *d->single);
+    for (size_t k = b->first; k <= b->last; k++)
+        d->single[d->order[k]] = d->selected[d->order[k]];
+    struct modbus_plan_input in = {d->points, d->order, d->count, d->single, d->apart};
+    struct modbus_plan_rules rules = {.max_registers = d->max_registers, .singly = true};
+    size_t n = modbus_plan(&in, &rules, d->singles);
+    if (n == 1) { /* they were all on the same registers: the answer is known already */
+        strike_block(run, b, d->single);
+        return;
+    }
+    size_t good = 0;
+    for (size_t i = 0; i < n; i++) {
+        ask_block(run, &d->singles[i], d->single);
+        if (is_refusal(&run->m->answer))
+            strike_block(run, &d->singles[i], d->single);
+        good += run->m->answer.quality == QUALITY_GOOD;
+        if (run->m->answer.quality == QUALITY_NOT_CONNECTED)
+            return;
+    }
+    if (good == n)
+        learn_limit(d, b);
+}
+
+/* Selects the points to ask now; the others that are due get the verdict that stands. */
+static void select_points(struct poll_run *run, const bool *due)
+{
+    struct device *d = run->d;
+    uint32_t opened = modbus_link_opened(run->m->link);
+    int64_t now = clock_mono_ms();
+    bool any = false;
+    size_t spare = d->count;
+    for (size_t i = 0; i < d->count; i++) {
+        run->readings[i] = (struct reading){.quality = due[i] ? QUALITY_NO_REPLY : QUALITY_NOT_DUE};
+        bool rests = d->apart[i] && opened == d->opened && now < d->states[i].retry_mono_ms;
+        d->selected[i] = due[i] && !rests;
+        any |= d->selected[i];
+        if (!due[i] || !rests)
+            continue;
+        run->readings[i].quality = QUALITY_CONFIG_ERROR;
+        if (spare == d->count)
+            spare = i;
+    }
+    if (!any && spare < d->count) /* something has to be asked, to know whether the device is there at all */
+        d->selected[spare] = true;
+    if (opened != d->opened) { /* perhaps it is another device now */
+        d->max_registers = d->given_registers;
+        d->max_hole = d->given_hole;
+    }
+    d->opened = opened;
+}
+
+/* Which block to begin with: one that was answered last time, because a device is taken for dead when the
+ * first block gets no answer, and some devices keep silent about registers that they do not have. */
+static size_t first_block(const struct device *d, size_t blocks)
+{
+    for (size_t b = 0; b < blocks; b++)
+        for (size_t k = d->blocks[b].first; k <= d->blocks[b].last; k++)
+            if (d->selected[d->order[k]] && d->states[d->order[k]].good)
+                return b;
+    return d->turn % blocks;
+}
+
+static void run_blocks(struct poll_run *run, size_t blocks)
+{
+    struct device *d = run->d;
+    const struct modbus_answer *a = &run->m->answer;
+    size_t first = first_block(d, blocks);
+    for (size_t n = 0; n < blocks; n++) {
+        const struct modbus_block *b = &d->blocks[(first + n) % blocks];
+        ask_block(run, b, d->selected);
+        if (is_refusal(a))
+            ask_singly(run, b);
+        if (a->quality == QUALITY_NOT_CONNECTED)
+            break;
+        /* A dead device costs its tries once, not once for every block. A request that was not sent
+         * costs nothing and proves nothing. */
+        if (a->quality == QUALITY_NO_REPLY && a->sent && !run->answered)
+            break;
+    }
+    if (!run->answered)
+        d->turn++;
+}
+
+static void mark_unasked(struct poll_run *run)
+{
+    struct device *d = run->d;
+    if (run->result->failed != QUALITY_NOT_CONNECTED)
+        return;
+    for (size_t i = 0; i < d->count; i++)
+        if (d->selected[i] && run->readings[i].quality == QUALITY_NO_REPLY)
+            run->readings[i].quality = QUALITY_NOT_CONNECTED;
+}
+
+static void driver_poll(struct driver *driver, size_t device, const bool *due, struct reading *readings,
+                        struct driver_result *ret)
+{
+    struct modbus_driver *m = (struct modbus_driver *)driver;
+    struct device *d = &m->devices[device];
+    *ret = (struct driver_result){
+        .failed = QUALITY_NO_REPLY, .wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms()};
+    struct poll_run run = {.m = m, .d = d, .readings = readings, .result = ret};
+    select_points(&run, due);
+    struct modbus_plan_input in = {d->points, d->order, d->count, d->selected, d->apart};
+    struct modbus_plan_rules rules = {.max_registers = d->max_registers,
+                                      .max_hole = d->max_hole,
+                                      .max_bridge = m->protocol == MODBUS_TCP ? BRIDGE_TCP : BRIDGE_SERIAL};
+    size_t blocks = modbus_plan(&in, &rules, d->blocks);
+    if (blocks == 0) { /* nothing was due: nothing failed */
+        ret->failed = QUALITY_GOOD;
+        return;
+    }
+    run_blocks(&run, blocks);
+    mark_unasked(&run);
+}
+
+static void driver_probe(struct driver *driver, size_t device, struct driver_result *ret)
+{
+    struct modbus_driver *m = (struct modbus_driver *)driver;
+    struct device *d = &m->devices[device];
+    struct modbus_block b = {.table = POINT_HOLDING, .count = 1};
+    size_t chosen = d->count ? d->turn % d->count : 0;
+    for (size_t i = d->count; i-- > 0;)
+        if (d->states[i].known)
+            chosen = i;
+    if (d->count) {
+        b.table = d->points[chosen].table;
+        b.address = d->points[chosen].address;
+        b.count = point_width(&d->points[chosen]);
+    }
+    request(m, d, &b, 1);
+    *ret = (struct driver_result){.failed = m->answer.quality,
+                                  .wall_ms = m->answer.wall_ms,
+                                  .mono_ms = m->answer.mono_ms,
+                                  .exception = m->answer.exception,
+                                  .note = m->answer.note};
+    if (ret->failed != QUALITY_GOOD && ret->failed != QUALITY_EXCEPTION)
+        d->turn++;
+}
+
+static void driver_cancel(struct driver *driver)
+{
+    modbus_link_cancel(((struct modbus_driver *)driver)->link);
+}
+
+static void driver_stats(struct driver *driver, size_t device, struct driver_stats *ret)
+{
+    struct modbus_driver *m = (struct modbus_driver *)driver;
+    pthread_mutex_lock(&m->lock);
+    *ret = m->devices[device].stats;
+    pthread_mutex_unlock(&m->lock);
+    ret->late = modbus_link_late(m->link, m->devices[device].unit);
+}
+
+static void driver_close(struct driver *driver)
+{
+    driver_free((struct modbus_driver *)driver);
+}
+
+static const struct driver_ops ops = {
+    .poll = driver_poll,
+    .probe = driver_probe,
+    .cancel = driver_cancel,
+    .stats = driver_stats,
+    .close = driver_close,
+};
+
+int modbus_driver_open(const struct modbus_options *options, struct driver **ret, struct err_note *note)
+{
+    for (size_t i = 0; i < options->device_count; i++) {
+        int rc = check_device(options, &options->devices[i], note);
+        if (rc < 0)
+            return rc;
+    }
+    struct modbus_driver *m = calloc(1, sizeof *m);
+    if (!m)
+        return FG_ENOMEM;
+    m->driver.ops = &ops;
+    m->protocol = options->protocol;
+    m->tries = options->tries > 0 ? options->tries : 1;
+    m->has_lock = pthread_mutex_init(&m->lock, NULL) == 0;
+    m->devices = calloc(options->device_count ? options->device_count : 1, sizeof *m->devices);
+    int rc = m->has_lock && m->devices ? 0 : FG_ENOMEM;
+    for (size_t i = 0; rc == 0 && i < options->device_count; i++) {
+        m->device_count = i + 1;
+        rc = device_init(&m->devices[i], &options->devices[i]);
+    }
+    struct modbus_link_options link = {.protocol = options->protocol,
+                                       .port = options->port,
+                                       .host = options->host,
+                                       .tcp_port = options->tcp_port,
+                                       .shared = options->device_count > 1};
+    link.line = options->device_count ? options->devices[0].line : (struct modbus_line){9600, "8N1"};
+    if (rc == 0)
+        rc = modbus_link_new(&link, &m->link, note);
+    if (rc < 0) {
+        driver_free(m);
+        return rc;
+    }
+    *ret = &m->driver;
+    return 0;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * modbus_link - one Modbus connection: a serial port, a TCP connection, or RTU frames over TCP. The door to
+ * libmodbus.
+ *
+ * Threads    One thread asks and frees; modbus_link_cancel() and modbus_link_late() from any thread.
+ * Ownership  Options are copied. Nothing is allocated after modbus_link_new() except by the resolver.
+ * Errors     modbus_link_new(): FG_ENOMEM, or FG_EINVALID with a note. A failed request is told in the
+ * answer.
+ *
+ * libmodbus opens and configures the serial port and sends on it. The answer is taken by our own receiver on
+ * its descriptor, because libmodbus 3.1.6 takes late answers for present ones, has no limit for a slave that
+ * drips bytes, stumbles over echoes and leading noise, and keeps no silence between frames. On sockets the
+ * requests are ours too: its modbus_send_raw_request() always sends transaction 0, and raises SIGPIPE.
+ *
+ * The port or connection is opened by the first request and again when it was lost; not oftener than once a
+ * second after a failure, and requests in between fail at once.
+ */
+#ifndef FG_MODBUS_LINK_H
+#define FG_MODBUS_LINK_H
+
+#include "../gateway/sample.h"
+#include "modbus.h"
+#include "modbus_frame.h"
+
+struct modbus_link;
+
+struct modbus_link_options {
+    enum modbus_protocol protocol;
+    const char *port; /* RTU */
+    const char *host; /* TCP */
+    int tcp_port;
+    struct modbus_line line; /* RTU: of the first device; every request brings its own */
+    bool shared;             /* more than one unit is asked over it */
+};
+
+struct modbus_ask {
+    struct modbus_request request;
+    struct modbus_line line; /* RTU */
+    int64_t timeout_ms, gap_ms;
+};
+
+struct modbus_answer {
+    enum quality quality; /* GOOD: data is there */
+    bool sent;            /* false: refused, or not connected */
+    bool reconnected;     /* the connection was opened again for it */
+    uint8_t exception;    /* the code, for QUALITY_EXCEPTION */
+    uint8_t data[MODBUS_FRAME_MAX];
+    size_t data_len;
+    int64_t wall_ms, mono_ms; /* of the answer's last byte, or when it was given up */
+    uint32_t reply_ms;        /* from the end of our transmission to the answer's last byte */
+    struct err_note note;     /* on failure; may be empty */
+};
+
+int modbus_link_new(const struct modbus_link_options *options, struct modbus_link **ret,
+                    struct err_note *note);
+void modbus_link_free(struct modbus_link *l);
+/* Sends one request and waits for its answer; no retries. */
+void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct modbus_answer *ret);
+/* Ends a running request; every later one fails with QUALITY_NOT_CONNECTED. */
+void modbus_link_cancel(struct modbus_link *l);
+/* Late answers of this unit that were recognised and discarded so far. */
+uint32_t modbus_link_late(const struct modbus_link *l, uint8_t unit);
+/* Times that the connection was opened. */
+uint32_t modbus_link_opened(const struct modbus_link *l);
+
+#endif
