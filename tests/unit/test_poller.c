@@ -1,0 +1,715 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "../../gateway/clock.h"
+#include "../../gateway/err.h"
+#include "../../gateway/log.h"
+#include "../../gateway/poller.h"
+
+#define PATIENCE_MS 10000
+#define DEVICES 3
+#define POINTS 2
+#define SAMPLES 4096
+
+/* How a device behaves until told otherwise. */
+struct manner {
+    enum quality failed;
+    uint8_t exception;
+    enum quality second_point; /* of a good poll */
+    int64_t number;
+    int64_t takes_ms;
+    bool stubborn; /* hangs, and does not mind being cancelled */
+    bool hangs;    /* until cancelled */
+};
+
+struct seen {
+    struct sample sample;
+    struct reading readings[POINTS];
+};
+
+/* A driver whose devices do what the test says, and a sink that remembers. */
+struct rig {
+    struct driver driver; /* first: the poller gets a pointer to it */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    struct manner manners[DEVICES];
+    bool alternate; /* device 0: good and exception 2 in turn */
+    bool cancelled, closed, trusted;
+    unsigned polls[DEVICES], probes[DEVICES];
+    unsigned hanging;
+    struct seen *seen;
+    size_t count;
+    struct poller_device devices[DEVICES];
+    struct poller *poller;
+    int log_fd, real_stderr;
+};
+
+static struct rig *rig_of(struct driver *d)
+{
+    return (struct rig *)d;
+}
+
+static struct timespec patience(int64_t ms)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    t.tv_sec += ms / 1000;
+    t.tv_nsec += ms % 1000 * 1000000;
+    if (t.tv_nsec >= 1000000000) {
+        t.tv_sec++;
+        t.tv_nsec -= 1000000000;
+    }
+    return t;
+}
+
+/* A device takes its time, or for ever. Called with the lock. */
+static bool live_through(struct rig *r, size_t device)
+{
+    struct manner *m = &r->manners[device];
+    struct timespec until = patience(m->takes_ms);
+    if (m->takes_ms > 0)
+        while (pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0)
+            ;
+    r->hanging++;
+    pthread_cond_broadcast(&r->changed);
+    while ((m->hangs && !r->cancelled) || m->stubborn)
+        pthread_cond_wait(&r->changed, &r->lock);
+    r->hanging--;
+    return !r->cancelled;
+}
+
+static void answer(const struct rig *r, size_t device, bool alive, struct driver_result *ret)
+{
+    const struct manner *m = &r->manners[device];
+    ret->failed = alive ? m->failed : QUALITY_NOT_CONNECTED;
+    ret->exception = m->exception;
+    ret->wall_ms = clock_wall_ms();
+    ret->mono_ms = clock_mono_ms();
+    if (ret->failed == QUALITY_NOT_CONNECTED)
+        err_note(&ret->note, 0, "/dev/ttyUSB9: No such file or directory");
+}
+
+static void fake_poll(struct driver *d, size_t device, const bool *due, struct reading *readings,
+                      struct driver_result *ret)
+{
+    struct rig *r = rig_of(d);
+    pthread_mutex_lock(&r->lock);
+    r->polls[device]++;
+    if (r->alternate && device == 0)
+        r->manners[0].failed = r->polls[0] % 2 ? QUALITY_GOOD : QUALITY_EXCEPTION;
+    bool alive = live_through(r, device);
+    answer(r, device, alive, ret);
+    const struct manner *m = &r->manners[device];
+    for (size_t i = 0; i < POINTS; i++) {
+        struct reading *to = &readings[i];
+        memset(to, 0, sizeof(*to));
+        to->quality = !due[i] ? QUALITY_NOT_DUE : ret->failed != QUALITY_GOOD ? ret->failed : QUALITY_GOOD;
+        if (i == 1 && to->quality == QUALITY_GOOD)
+            to->quality = m->second_point;
+        if (to->quality == QUALITY_GOOD)
+            to->value = (struct value){.kind = VALUE_NUMBER, .number = decimal_from_int(m->number)};
+    }
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void fake_probe(struct driver *d, size_t device, struct driver_result *ret)
+{
+    struct rig *r = rig_of(d);
+    pthread_mutex_lock(&r->lock);
+    r->probes[device]++;
+    answer(r, device, live_through(r, device), ret);
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void fake_cancel(struct driver *d)
+{
+    struct rig *r = rig_of(d);
+    pthread_mutex_lock(&r->lock);
+    r->cancelled = true;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void fake_stats(struct driver *d, size_t device, struct driver_stats *ret)
+{
+    struct rig *r = rig_of(d);
+    memset(ret, 0, sizeof(*ret));
+    pthread_mutex_lock(&r->lock);
+    ret->requests = r->polls[device] + r->probes[device];
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void fake_close(struct driver *d)
+{
+    rig_of(d)->closed = true;
+}
+
+static const struct driver_ops fake_ops = {fake_poll, fake_probe, fake_cancel, fake_stats, fake_close};
+
+static void sink(void *context, const struct sample *s)
+{
+    struct rig *r = context;
+    pthread_mutex_lock(&r->lock);
+    if (r->count < SAMPLES) {
+        struct seen *seen = &r->seen[r->count++];
+        seen->sample = *s;
+        seen->sample.readings = seen->readings;
+        if (s->count > 0)
+            memcpy(seen->readings, s->readings, s->count * sizeof(*s->readings));
+    }
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool trusted(void *context)
+{
+    struct rig *r = context;
+    pthread_mutex_lock(&r->lock);
+    bool result = r->trusted;
+    pthread_mutex_unlock(&r->lock);
+    return result;
+}
+
+static int rig_up(void **state)
+{
+    struct rig *r = calloc(1, sizeof(*r));
+    pthread_condattr_t attr;
+    r->driver.ops = &fake_ops;
+    r->seen = calloc(SAMPLES, sizeof(*r->seen));
+    r->trusted = true;
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&r->changed, &attr);
+    pthread_condattr_destroy(&attr);
+    /* Log lines go to stderr; they are behaviour, so they are caught. */
+    r->log_fd = memfd_create("log", MFD_CLOEXEC);
+    r->real_stderr = dup(STDERR_FILENO);
+    dup2(r->log_fd, STDERR_FILENO);
+    *state = r;
+    return 0;
+}
+
+static int rig_down(void **state)
+{
+    struct rig *r = *state;
+    dup2(r->real_stderr, STDERR_FILENO);
+    if (!poller_stop(r->poller, PATIENCE_MS))
+        return -1;
+    poller_free(r->poller);
+    int result = r->poller && !r->closed ? -1 : 0;
+    close(r->real_stderr);
+    close(r->log_fd);
+    pthread_cond_destroy(&r->changed);
+    pthread_mutex_destroy(&r->lock);
+    free(r->seen);
+    free(r);
+    return result;
+}
+
+/* The first `count` devices, all with this period; the second point only every second_every_ms (0: as often).
+ */
+static void rig_start(struct rig *r, size_t count, int64_t every_ms, int64_t second_every_ms)
+{
+    static const char *const names[DEVICES] = {"soil-a1", "soil-a2", "pump"};
+    static const char *const points[POINTS] = {"soil_moisture", "soil_temperature"};
+    const int64_t every[POINTS] = {0, second_every_ms};
+    struct poller_device devices[DEVICES];
+    for (size_t i = 0; i < count; i++)
+        devices[i] = (struct poller_device){.name = names[i],
+                                            .unit = (int)i + 1,
+                                            .layout_index = (uint32_t)i + 10,
+                                            .every_ms = every_ms,
+                                            .point_count = POINTS,
+                                            .point_names = points,
+                                            .point_every_ms = every};
+    const struct poller_options options = {.bus = "field",
+                                           .where = "/dev/ttyUSB9",
+                                           .driver = &r->driver,
+                                           .devices = devices,
+                                           .device_count = count,
+                                           .sink = sink,
+                                           .sink_context = r,
+                                           .clock_trusted = trusted,
+                                           .seed = 7};
+    assert_int_equal(poller_new(&options, &r->poller), 0);
+    memset(devices, 0xa5, sizeof(devices)); /* options are copied */
+    assert_int_equal(poller_start(r->poller), 0);
+}
+
+static void set_manner(struct rig *r, size_t device, struct manner m)
+{
+    pthread_mutex_lock(&r->lock);
+    r->manners[device] = m;
+    pthread_cond_broadcast(&r->changed);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static bool is_device(const struct seen *s, size_t device)
+{
+    return s->sample.device == device + 10;
+}
+
+/* Waits for the next sample of a device after the first `from` of all; returns its place. */
+static size_t wait_sample(struct rig *r, size_t device, size_t from)
+{
+    struct timespec until = patience(PATIENCE_MS);
+    size_t at = from;
+    int late = 0;
+    pthread_mutex_lock(&r->lock);
+    for (;;) {
+        while (at < r->count && !is_device(&r->seen[at], device))
+            at++;
+        if (at < r->count || late)
+            break;
+        late = pthread_cond_timedwait(&r->changed, &r->lock, &until);
+    }
+    bool found = at < r->count;
+    pthread_mutex_unlock(&r->lock);
+    assert_true(found);
+    return at;
+}
+
+static size_t wait_samples(struct rig *r, size_t device, size_t from, int count)
+{
+    size_t at = from;
+    for (int i = 0; i < count; i++)
+        at = wait_sample(r, device, at) + 1;
+    return at;
+}
+
+/* Waits for a sample with this outcome. */
+static size_t wait_outcome(struct rig *r, size_t device, size_t from, enum quality failed)
+{
+    size_t at = wait_sample(r, device, from);
+    while (r->seen[at].sample.failed != failed)
+        at = wait_sample(r, device, at + 1);
+    return at;
+}
+
+static void wait_hanging(struct rig *r)
+{
+    struct timespec until = patience(PATIENCE_MS);
+    pthread_mutex_lock(&r->lock);
+    while (r->hanging == 0 && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0)
+        ;
+    assert_true(r->hanging > 0);
+    pthread_mutex_unlock(&r->lock);
+}
+
+static void stop(struct rig *r)
+{
+    assert_true(poller_stop(r->poller, PATIENCE_MS));
+}
+
+static int log_lines(struct rig *r, const char *text)
+{
+    static char log[65536];
+    ssize_t n = pread(r->log_fd, log, sizeof(log) - 1, 0);
+    assert_true(n >= 0);
+    log[n] = '\0';
+    int count = 0;
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at += strlen(text))
+        count++;
+    return count;
+}
+
+static void expect_state(struct rig *r, size_t device, const char *word, enum quality failed)
+{
+    struct poller_device_status status;
+    poller_device_status(r->poller, device, &status);
+    assert_string_equal(status.state, word);
+    assert_int_equal(status.last_failed, failed);
+}
+
+static void each_poll_becomes_a_sample_of_its_device(void **state)
+{
+    struct rig *r = *state;
+    for (size_t i = 0; i < DEVICES; i++)
+        r->manners[i].number = (int64_t)i + 100;
+    rig_start(r, DEVICES, 20, 0);
+    for (size_t i = 0; i < DEVICES; i++)
+        wait_samples(r, i, 0, 4);
+    stop(r);
+    for (size_t i = 0; i < r->count; i++) {
+        const struct sample *s = &r->seen[i].sample;
+        assert_int_equal(s->failed, QUALITY_GOOD);
+        assert_int_equal(s->count, POINTS);
+        assert_true(s->clock_trusted);
+        assert_int_equal(s->readings[0].value.number.magnitude, s->device - 10 + 100);
+        assert_true(s->wall_ms > 0 && s->mono_ms > 0);
+    }
+    assert_int_equal(poller_device_count(r->poller), DEVICES);
+    assert_string_equal(poller_bus(r->poller), "field");
+    assert_string_equal(poller_device(r->poller, 2)->name, "pump");
+    assert_null(poller_device(r->poller, 3));
+    assert_int_equal(log_lines(r, "FG-"), 0); /* nothing changed, nothing to say */
+}
+
+static void status_tells_of_waiting_and_then_of_the_newest_values(void **state)
+{
+    struct rig *r = *state;
+    struct reading got[POINTS];
+    int64_t wall_ms, mono_ms;
+    set_manner(r, 0, (struct manner){.hangs = true, .number = 7});
+    rig_start(r, 1, 20, 0);
+    expect_state(r, 0, "waiting", QUALITY_GOOD);
+    assert_false(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    set_manner(r, 0, (struct manner){.number = 7});
+    size_t at = wait_sample(r, 0, 0);
+    stop(r);
+    at = r->count - 1;
+    expect_state(r, 0, "ok", QUALITY_GOOD);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_int_equal(wall_ms, r->seen[at].sample.wall_ms);
+    assert_int_equal(mono_ms, r->seen[at].sample.mono_ms);
+    assert_int_equal(got[1].value.number.magnitude, 7);
+    struct poller_device_status status;
+    poller_device_status(r->poller, 0, &status);
+    assert_int_equal(status.polls, r->count);
+    assert_int_equal(status.failed, 0);
+    assert_int_equal(status.last_good_mono_ms, mono_ms);
+    assert_int_equal(status.stats.requests, r->polls[0]);
+}
+
+static void a_point_that_is_not_due_keeps_its_newest_reading_in_status(void **state)
+{
+    struct rig *r = *state;
+    struct reading got[POINTS];
+    int64_t wall_ms, mono_ms;
+    r->manners[0].number = 1;
+    rig_start(r, 1, 20, 3600000);
+    size_t at = wait_sample(r, 0, 0);
+    assert_int_equal(r->seen[at].readings[1].quality, QUALITY_GOOD);
+    set_manner(r, 0, (struct manner){.number = 2});
+    wait_samples(r, 0, at + 1, 2); /* the first of them may have begun before */
+    stop(r);
+    assert_int_equal(r->seen[r->count - 1].readings[1].quality, QUALITY_NOT_DUE);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_int_equal(got[0].value.number.magnitude, 2);
+    assert_int_equal(got[1].value.number.magnitude, 1);
+}
+
+static void an_untrusted_clock_is_marked_on_the_sample(void **state)
+{
+    struct rig *r = *state;
+    r->trusted = false;
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_sample(r, 0, 0);
+    assert_false(r->seen[at].sample.clock_trusted);
+}
+
+static void periods_that_pass_during_a_slow_poll_are_counted(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.takes_ms = 130});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_sample(r, 0, 0);
+    set_manner(r, 0, (struct manner){0});
+    size_t next = wait_sample(r, 0, at + 1);
+    wait_sample(r, 0, next + 1);
+    stop(r);
+    assert_true(r->seen[next].sample.missed >= 5);
+    uint64_t missed = 0;
+    for (size_t i = 0; i < r->count; i++)
+        missed += r->seen[i].sample.missed;
+    struct poller_device_status status;
+    poller_device_status(r->poller, 0, &status);
+    assert_int_equal(status.missed, missed);
+    assert_int_equal(status.polls, r->count);
+}
+
+/* Three devices: the first stays silent, the second comes back, the third is well all the time. */
+static void silence_is_recorded_probed_and_said_once(void **state)
+{
+    struct rig *r = *state;
+    struct reading got[POINTS];
+    int64_t wall_ms, mono_ms;
+    set_manner(r, 0, (struct manner){.failed = QUALITY_NO_REPLY});
+    set_manner(r, 1, (struct manner){.failed = QUALITY_NO_REPLY});
+    rig_start(r, 3, 20, 0);
+    size_t dead = wait_sample(r, 0, 0);
+    assert_int_equal(r->seen[dead].sample.failed, QUALITY_NO_REPLY);
+    assert_int_equal(r->seen[dead].sample.count, 0);
+    dead = wait_samples(r, 0, dead + 1, 2);
+    size_t back = wait_samples(r, 1, 0, 3);
+    set_manner(r, 1, (struct manner){.number = 5});
+
+    /* The first probe of each comes about a second later. */
+    dead = wait_sample(r, 0, dead);
+    back = wait_sample(r, 1, back);
+    size_t after = wait_samples(r, 1, back + 1, 3);
+    (void)after;
+    expect_state(r, 0, "silent", QUALITY_NO_REPLY);
+    expect_state(r, 1, "ok", QUALITY_GOOD);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_int_equal(got[0].quality, QUALITY_NO_REPLY);
+    stop(r);
+
+    assert_int_equal(r->polls[0], 3);
+    assert_true(r->probes[0] >= 1);
+    assert_int_equal(r->seen[dead].sample.failed, QUALITY_NO_REPLY);
+    assert_true(r->seen[dead].sample.missed >= 30); /* of 50 periods a second */
+    assert_int_equal(r->probes[1], 1);
+    assert_int_equal(r->seen[back].sample.failed, QUALITY_GOOD); /* the probe itself is no sample */
+    assert_true(r->seen[back].sample.missed >= 30);
+    assert_true(wait_samples(r, 2, 0, 40) > 0); /* the healthy one never stopped */
+
+    assert_int_equal(log_lines(r, "FG-BUS-SILENT"), 2);
+    assert_int_equal(log_lines(r, "<4>FG-BUS-SILENT bus=field device=soil-a1 unit=1 tries=3: no answer; "
+                                  "check power, wires A/B, address, baud"),
+                     1);
+    assert_int_equal(log_lines(r, "<5>FG-BUS-BACK bus=field device=soil-a2 unit=2 outage="), 1);
+    assert_int_equal(log_lines(r, "FG-"), 3);
+}
+
+static void one_missed_answer_is_a_failed_sample_but_no_news(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.failed = QUALITY_NO_REPLY});
+    rig_start(r, 1, 100, 0);
+    size_t at = wait_sample(r, 0, 0);
+    set_manner(r, 0, (struct manner){0});
+    assert_int_equal(r->seen[at].sample.failed, QUALITY_NO_REPLY);
+    wait_outcome(r, 0, at, QUALITY_GOOD);
+    stop(r);
+    assert_int_equal(log_lines(r, "FG-"), 0);
+}
+
+static void a_port_that_is_gone_fails_every_period_but_blames_no_device(void **state)
+{
+    struct rig *r = *state;
+    for (size_t i = 0; i < 2; i++)
+        set_manner(r, i, (struct manner){.failed = QUALITY_NOT_CONNECTED});
+    rig_start(r, 2, 20, 0);
+    wait_samples(r, 0, 0, 6);
+    size_t at = wait_samples(r, 1, 0, 6);
+    expect_state(r, 0, "failed", QUALITY_NOT_CONNECTED);
+    for (size_t i = 0; i < at; i++)
+        assert_int_equal(r->seen[i].sample.failed, QUALITY_NOT_CONNECTED);
+    assert_int_equal(r->probes[0] + r->probes[1], 0);
+    for (size_t i = 0; i < 2; i++)
+        set_manner(r, i, (struct manner){0});
+    wait_outcome(r, 0, at, QUALITY_GOOD);
+    wait_outcome(r, 1, at, QUALITY_GOOD);
+    stop(r);
+    assert_int_equal(r->probes[0] + r->probes[1], 0);
+    assert_int_equal(
+        log_lines(r, "<4>FG-BUS-PORT bus=field port=/dev/ttyUSB9: /dev/ttyUSB9: No such file or directory"),
+        1);
+    assert_int_equal(log_lines(r, "<5>FG-BUS-PORT-BACK bus=field port=/dev/ttyUSB9 outage="), 1);
+    assert_int_equal(log_lines(r, "FG-"), 2);
+}
+
+static void a_device_that_refuses_everything_has_answered(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.failed = QUALITY_EXCEPTION, .exception = 2});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_samples(r, 0, 0, 6);
+    struct poller_device_status status;
+    poller_device_status(r->poller, 0, &status);
+    assert_string_equal(status.state, "failed");
+    assert_int_equal(status.last_failed, QUALITY_EXCEPTION);
+    assert_int_equal(status.exception, 2);
+    set_manner(r, 0, (struct manner){0});
+    wait_outcome(r, 0, at, QUALITY_GOOD);
+    stop(r);
+    assert_int_equal(r->probes[0], 0);
+    assert_int_equal(log_lines(r, "<4>FG-BUS-EXCEPTION bus=field device=soil-a1 unit=1 exception=2: "), 1);
+    assert_int_equal(log_lines(r, "FG-BUS-BACK"), 1);
+    assert_int_equal(log_lines(r, "FG-"), 2);
+}
+
+static void a_gateway_that_gets_no_answer_reports_silence(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.failed = QUALITY_EXCEPTION, .exception = 11});
+    rig_start(r, 1, 20, 0);
+    wait_samples(r, 0, 0, 3);
+    struct timespec until = patience(PATIENCE_MS);
+    pthread_mutex_lock(&r->lock);
+    while (r->probes[0] == 0 && pthread_cond_timedwait(&r->changed, &r->lock, &until) == 0)
+        ;
+    pthread_mutex_unlock(&r->lock);
+    stop(r);
+    assert_int_equal(r->polls[0], 3);
+    assert_int_equal(r->probes[0], 1);
+    assert_int_equal(r->seen[0].sample.failed, QUALITY_EXCEPTION);
+    assert_int_equal(log_lines(r, "FG-BUS-SILENT"), 1);
+}
+
+static void damaged_answers_point_at_the_wires(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.failed = QUALITY_BAD_CRC});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_samples(r, 0, 0, 2);
+    assert_int_equal(log_lines(r, "FG-"), 0);
+    set_manner(r, 0, (struct manner){.failed = QUALITY_BAD_FRAME});
+    at = wait_samples(r, 0, at, 4);
+    expect_state(r, 0, "failed", QUALITY_BAD_FRAME);
+    stop(r);
+    assert_int_equal(r->probes[0], 0); /* it does answer */
+    assert_int_equal(log_lines(r, "<4>FG-BUS-GARBLED bus=field device=soil-a1 unit=1 tries=3: "), 1);
+    assert_int_equal(log_lines(r, "two devices with one address"), 1);
+    assert_int_equal(log_lines(r, "FG-"), 1);
+}
+
+static void a_register_that_is_not_there_is_named_once(void **state)
+{
+    struct rig *r = *state;
+    const char *line =
+        "<4>FG-POINT-CONFIG bus=field device=soil-a1 unit=1 point=soil_temperature: the device does "
+        "not have this register; check profile and address";
+    set_manner(r, 0, (struct manner){.second_point = QUALITY_CONFIG_ERROR});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_samples(r, 0, 0, 5);
+    assert_int_equal(log_lines(r, line), 1);
+    expect_state(r, 0, "ok", QUALITY_GOOD);
+    set_manner(r, 0, (struct manner){0});
+    at = wait_samples(r, 0, at, 2);
+    set_manner(r, 0, (struct manner){.second_point = QUALITY_CONFIG_ERROR});
+    wait_samples(r, 0, at, 3);
+    stop(r);
+    assert_int_equal(log_lines(r, line), 2); /* it had been good in between: that is news again */
+    assert_int_equal(log_lines(r, "FG-"), 2);
+}
+
+static void a_device_that_keeps_changing_does_not_fill_the_log(void **state)
+{
+    struct rig *r = *state;
+    r->alternate = true;
+    r->manners[0].exception = 2;
+    rig_start(r, 1, 2, 0);
+    wait_samples(r, 0, 0, 60);
+    stop(r);
+    assert_int_equal(log_lines(r, "FG-BUS-EXCEPTION") + log_lines(r, "FG-BUS-BACK"), 6);
+}
+
+static void hurry_polls_at_once_what_is_due_in_an_hour(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r, 2, 3600000, 0);
+    wait_sample(r, 0, 0);
+    size_t at = wait_sample(r, 1, 0) + 1;
+    for (int i = 0; i < 3; i++) {
+        poller_hurry(r->poller, 1);
+        poller_hurry(r->poller, 99); /* no such device: ignored */
+        at = wait_sample(r, 1, at) + 1;
+    }
+    stop(r);
+    assert_int_equal(r->polls[0], 1);
+    assert_int_equal(r->polls[1], 4);
+}
+
+static void stopping_cuts_a_hanging_poll_off_and_blames_nobody(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.hangs = true});
+    rig_start(r, 1, 20, 0);
+    wait_hanging(r);
+    stop(r);
+    assert_int_equal(r->count, 0);
+    assert_int_equal(log_lines(r, "FG-"), 0);
+    assert_true(poller_stop(r->poller, 0)); /* again: nothing left to do */
+}
+
+static void stopping_gives_up_on_a_driver_that_does_not_come_back(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.stubborn = true});
+    rig_start(r, 1, 20, 0);
+    wait_hanging(r);
+    int64_t begin = clock_mono_ms();
+    assert_false(poller_stop(r->poller, 50));
+    assert_true(clock_mono_ms() - begin >= 49);
+    assert_false(poller_stop(r->poller, 0));
+    set_manner(r, 0, (struct manner){0});
+    stop(r);
+}
+
+static void stopping_wakes_a_poller_that_waits_for_an_hour(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r, 1, 3600000, 0);
+    wait_sample(r, 0, 0);
+    int64_t begin = clock_mono_ms();
+    stop(r);
+    assert_true(clock_mono_ms() - begin < 5000); /* not the ten seconds of the loop's own round */
+}
+
+static void the_pulse_beats_while_it_runs_and_ends_with_it(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r, 1, 20, 0);
+    wait_sample(r, 0, 0);
+    int64_t now = clock_mono_ms();
+    assert_false(pulse_late(poller_pulse(r->poller), now));
+    assert_true(pulse_late(poller_pulse(r->poller), now + 200000));
+    stop(r);
+    assert_false(pulse_late(poller_pulse(r->poller), now + 200000));
+}
+
+static void a_poller_that_never_started_closes_its_driver_too(void **state)
+{
+    struct rig *r = *state;
+    const struct poller_options options = {
+        .bus = "field", .where = "/dev/ttyUSB9", .driver = &r->driver, .sink = sink, .sink_context = r};
+    assert_int_equal(poller_new(&options, &r->poller), 0);
+    assert_true(poller_stop(r->poller, 0));
+    assert_true(poller_stop(NULL, 0));
+    poller_free(NULL);
+    /* rig_down() checks that the driver is closed. */
+}
+
+static void a_bus_without_devices_idles(void **state)
+{
+    struct rig *r = *state;
+    rig_start(r, 0, 20, 0);
+    stop(r);
+    assert_int_equal(r->count, 0);
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, rig_up, rig_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        T(each_poll_becomes_a_sample_of_its_device),
+        T(status_tells_of_waiting_and_then_of_the_newest_values),
+        T(a_point_that_is_not_due_keeps_its_newest_reading_in_status),
+        T(an_untrusted_clock_is_marked_on_the_sample),
+        T(periods_that_pass_during_a_slow_poll_are_counted),
+        T(silence_is_recorded_probed_and_said_once),
+        T(one_missed_answer_is_a_failed_sample_but_no_news),
+        T(a_port_that_is_gone_fails_every_period_but_blames_no_device),
+        T(a_device_that_refuses_everything_has_answered),
+        T(a_gateway_that_gets_no_answer_reports_silence),
+        T(damaged_answers_point_at_the_wires),
+        T(a_register_that_is_not_there_is_named_once),
+        T(a_device_that_keeps_changing_does_not_fill_the_log),
+        T(hurry_polls_at_once_what_is_due_in_an_hour),
+        T(stopping_cuts_a_hanging_poll_off_and_blames_nobody),
+        T(stopping_gives_up_on_a_driver_that_does_not_come_back),
+        T(stopping_wakes_a_poller_that_waits_for_an_hour),
+        T(the_pulse_beats_while_it_runs_and_ends_with_it),
+        T(a_poller_that_never_started_closes_its_driver_too),
+        T(a_bus_without_devices_idles),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
