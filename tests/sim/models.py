@@ -185,6 +185,11 @@ COUNTER = Model(
     "counter", "Counts its own answers", "invented for tests",
     _table("holding", ("count", 0, dict(type="uint32", low=0, high=0xFFFFFFFF))))
 
+# Neither is this: long samples, to fill a buffer with.
+WIDE = Model(
+    "wide", "Sixty registers", "invented for tests",
+    _table("holding", *(("r%02d" % i, i, dict(low=10000 + i, high=65000)) for i in range(60))))
+
 # Not a real device either: every type, every order, all four tables.
 EVERYTHING = Model(
     "everything", "Every type and order, all four tables", "invented for tests",
@@ -208,4 +213,5 @@ EVERYTHING = Model(
              ("f64_abcd", 208, dict(type="float64", low=1, high=9999, tick="0.001")),
              ("f64_cdab", 212, dict(type="float64", order="CDAB", low=-99, high=9999, tick="0.7"))))
 
-MODELS = {m.name: m for m in (CWT_SOIL_NPK, XY_MD02, EASTRON_SDM120, EASTRON_SDM230, PZEM_004T, COUNTER, EVERYTHING)}
+MODELS = {m.name: m for m in (CWT_SOIL_NPK, XY_MD02, EASTRON_SDM120, EASTRON_SDM230, PZEM_004T, COUNTER,
+                            WIDE, EVERYTHING)}

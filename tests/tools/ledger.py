@@ -61,10 +61,10 @@ class Stream:
         """Numbers between the first and the last that neither arrived nor are named as lost."""
         if not self.seqs:
             return []
-        first = min(self.seqs) if self.first is None else self.first
         named = set()
         for begin, end in self.lost:
             named.update(range(begin, end + 1))
+        first = min(self.seqs | named) if self.first is None else self.first
         return [n for n in range(first, max(self.seqs) + 1) if n not in self.seqs and n not in named]
 
 
