@@ -3,14 +3,7 @@
  * The pace is tried on a simulated link: messages of the backlog queue behind each other at so many bytes a
  * second, and a small live message joins the queue once a second. Its time to the PUBACK is what counts.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "../../gateway/uplink_pace.h"
 

@@ -3,14 +3,7 @@
  * The window is tried against a model of a store that knows of each record whether it is committed, under way
  * and delivered. UPLINK_WINDOW_SEED repeats a run.
  */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
+#include "unit.h"
 
 #include "../../gateway/uplink_window.h"
 
@@ -92,6 +85,7 @@ static size_t read_model(const struct model *m, uint64_t from, uint64_t to, size
 
 static void check_sending(struct model *m, enum uplink_lane lane, uint64_t first, uint64_t last)
 {
+    assert_true(lane == UPLINK_LIVE ? first >= m->w.live_from : last < m->w.live_from);
     for (uint64_t seq = first; seq <= last; seq++) {
         if (!is_waiting(m, seq))
             continue;
@@ -231,6 +225,17 @@ static void a_broker_that_takes_one_message_at_a_time_gets_one(void **state)
     assert_int_equal(first_waiting(m), 0);
 }
 
+static void the_backlog_leaves_live_records_alone_while_live_is_held_up(void **state)
+{
+    struct model *m = *state;
+    commit(m, 50, false);
+    connect_model(m, 20, 10, false);
+    while (send_model(m, UPLINK_BACKLOG, 7))
+        ;
+    for (uint64_t seq = 1; seq <= 50; seq++)
+        assert_int_equal(m->records[seq].sent, seq <= 40);
+}
+
 static void oldest_first_opens_the_live_lane_when_it_has_caught_up(void **state)
 {
     struct model *m = *state;
@@ -282,6 +287,9 @@ static void what_was_refused_is_sent_again_and_nothing_else(void **state)
     size_t before = m->w.in_flight;
     refuse_model(m, 2);
     send_all(m, 20); /* check_sending() fails when one under way is sent again */
+    assert_int_equal(m->w.in_flight, before);
+    ack_model(m, 1); /* of the backlog */
+    send_all(m, 20); /* the backlog goes on behind what is under way */
     assert_int_equal(m->w.in_flight, before);
     drain(m);
     assert_int_equal(first_waiting(m), 0);
@@ -363,6 +371,7 @@ int main(void)
         TEST(the_newest_round_is_live_and_the_rest_is_backlog_in_order),
         TEST(live_always_finds_a_slot_however_long_the_backlog),
         TEST(a_broker_that_takes_one_message_at_a_time_gets_one),
+        TEST(the_backlog_leaves_live_records_alone_while_live_is_held_up),
         TEST(oldest_first_opens_the_live_lane_when_it_has_caught_up),
         TEST(with_nothing_waiting_what_comes_is_live),
         TEST(live_that_falls_behind_leaves_what_it_missed_to_the_backlog),
