@@ -143,9 +143,10 @@ static int on_message(void *context, char *topic, int topic_len, MQTTAsync_messa
     struct mqtt_item item = {.kind = MQTT_MESSAGE, .slot = -1};
     size_t len = (size_t)message->payloadlen;
 
-    /* topic_len is not 0 only when the topic holds a zero byte, which the protocol forbids. Too large a
-     * message goes on without its content, to be counted. */
-    if (topic_len == 0 && len <= MQTT_MESSAGE_BYTES && (item.payload = malloc(len + 1)) != NULL) {
+    /* topic_len is 0, or what strlen() says; anything else holds a zero byte, which the protocol forbids.
+     * What is not wanted goes on without its content, to be counted. */
+    bool whole = topic_len == 0 || strlen(topic) == (size_t)topic_len;
+    if (whole && len <= MQTT_MESSAGE_BYTES && (item.payload = malloc(len + 1)) != NULL) {
         memcpy(item.payload, message->payload, len);
         item.payload[len] = '\0';
         item.len = len;

@@ -78,11 +78,11 @@ static void say(struct mqtt_events *e, const char *text)
 void mqtt_events_push(struct mqtt_events *e, uint32_t generation, const struct mqtt_item *item,
                       const char *text)
 {
-    bool message = item->kind == MQTT_MESSAGE;
+    bool message = item->kind == MQTT_MESSAGE, whole = item->topic != NULL && item->payload != NULL;
 
     pthread_mutex_lock(&e->lock);
     bool wanted = generation == e->generation && !e->ended;
-    bool fits = e->count < MQTT_EVENTS_CAP && (!message || e->messages < MQTT_MESSAGES_MAX);
+    bool fits = e->count < MQTT_EVENTS_CAP && (!message || (whole && e->messages < MQTT_MESSAGES_MAX));
     if (wanted && fits) {
         e->items[(e->first + e->count) % MQTT_EVENTS_CAP] = *item;
         e->count++;

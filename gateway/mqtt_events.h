@@ -55,7 +55,8 @@ int mqtt_events_init(struct mqtt_events *e);
 void mqtt_events_fini(struct mqtt_events *e);
 /* Forgets everything of the connection before and returns the number of the new one. */
 uint32_t mqtt_events_restart(struct mqtt_events *e);
-/* Takes over topic and payload, also when the item is dropped. text may be NULL; the first one said is kept.
+/* Takes over topic and payload, also when the item is dropped; a message that lacks one is dropped and
+ * counted. text may be NULL; the first one said is kept.
  */
 void mqtt_events_push(struct mqtt_events *e, uint32_t generation, const struct mqtt_item *item,
                       const char *text);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * mqtt_fake - a broker that says what a test tells it to, for what mosquitto cannot be made to say.
+ *
+ * Threads    One thread of its own for one connection at a time; the fake is not touched between start and
+ * stop. Ownership  mqtt_fake_start() to mqtt_fake_stop(). The answers must outlive it. Errors     Fail the
+ * test.
+ *
+ * With tick_ms it sends a PINGRESP that often. Paho 1.3.12 notices that a TCP connection stands only when its
+ * poll() for incoming bytes ends, after a second unless something comes in on any of its sockets: a client
+ * connected to a ticking fake makes all connects of a test quick.
+ */
+#ifndef FG_TEST_MQTT_FAKE_H
+#define FG_TEST_MQTT_FAKE_H
+
+#include "broker.h"
+
+#include <poll.h>
+#include <pthread.h>
+
+struct mqtt_fake {
+    int port;
+    const char *connack; /* answers the first packet; NULL: silence */
+    const char *answer;  /* answers the second packet, or comes at once; NULL: none */
+    int connack_len, answer_len;
+    bool at_once;
+    int tick_ms; /* 0: does not tick */
+    int listener, stop[2];
+    pthread_t thread;
+};
+
+#define MQTT_FAKE_CONNACK5 "\x20\x03\x00\x00\x00"
+#define MQTT_FAKE_CONNACK311 "\x20\x02\x00\x00"
+
+static inline void mqtt_fake_send(int fd, const char *bytes, int len)
+{
+    if (bytes != NULL && send(fd, bytes, (size_t)len, MSG_NOSIGNAL) != len)
+        fprintf(stderr, "mqtt_fake: cannot send\n");
+}
+
+/* Until the client has gone or the fake is stopped. */
+static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
+{
+    struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = f->stop[0], .events = POLLIN}};
+    char bytes[4096];
+    int packets = 0;
+
+    for (;;) {
+        int ready = poll(p, 2, f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
+        if (p[1].revents != 0)
+            return;
+        if (ready == 0) {
+            mqtt_fake_send(fd, "\xd0\x00", 2);
+            continue;
+        }
+        if (recv(fd, bytes, sizeof(bytes), 0) <= 0)
+            return;
+        packets++;
+        if (packets == 1)
+            mqtt_fake_send(fd, f->connack, f->connack_len);
+        if ((packets == 1 && f->at_once) || (packets == 2 && !f->at_once))
+            mqtt_fake_send(fd, f->answer, f->answer_len);
+    }
+}
+
+static inline void *mqtt_fake_main(void *context)
+{
+    struct mqtt_fake *f = context;
+    struct pollfd p[2] = {{.fd = f->listener, .events = POLLIN}, {.fd = f->stop[0], .events = POLLIN}};
+
+    while (poll(p, 2, -1) > 0 && p[1].revents == 0) {
+        int fd = accept(f->listener, NULL, NULL);
+        if (fd < 0)
+            break;
+        mqtt_fake_serve(f, fd);
+        close(fd);
+    }
+    return NULL;
+}
+
+static inline void mqtt_fake_start(struct mqtt_fake *f)
+{
+    struct sockaddr_in a = broker_address(0);
+    socklen_t len = sizeof(a);
+
+    f->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(f->listener, (struct sockaddr *)&a, sizeof(a)), 0);
+    assert_int_equal(listen(f->listener, 5), 0);
+    assert_int_equal(getsockname(f->listener, (struct sockaddr *)&a, &len), 0);
+    f->port = ntohs(a.sin_port);
+    assert_int_equal(pipe(f->stop), 0);
+    assert_int_equal(pthread_create(&f->thread, NULL, mqtt_fake_main, f), 0);
+}
+
+static inline void mqtt_fake_stop(struct mqtt_fake *f)
+{
+    close(f->stop[1]); /* the other end becomes readable */
+    pthread_join(f->thread, NULL);
+    close(f->stop[0]);
+    close(f->listener);
+}
+
+#endif
