@@ -73,6 +73,7 @@ struct config_device {
     uint16_t max_registers, max_hole; /* from the profile's limits; 0: none given */
     struct point *points;
     size_t point_count;
+    size_t profile_points; /* the first so many points are the profile's */
 };
 
 enum config_order { CONFIG_LIVE_FIRST, CONFIG_OLDEST_FIRST };
@@ -88,6 +89,8 @@ struct config_uplink {
     int version; /* 5 or 311 */
     char *client_id;
     char *username;      /* NULL: none */
+    char *credential;    /* as written */
+    char *password_file; /* as written */
     char *password_path; /* from credential or password_file; NULL: none */
     char *ca_file, *cert_file, *key_file;
     int64_t keepalive_ms;
@@ -101,6 +104,13 @@ struct config_uplink {
     size_t command_count;
 };
 
+/* A file as it was read: what is kept as the last good configuration is exactly what was checked. */
+struct config_source {
+    char *name; /* inside the kept folder: fieldgate.yaml, profiles/x.yaml */
+    char *text;
+    size_t len;
+};
+
 struct config {
     struct config_gateway gateway;
     struct config_store store;
@@ -111,6 +121,8 @@ struct config {
     size_t device_count;
     struct config_uplink *uplinks;
     size_t uplink_count;
+    struct config_source *sources;
+    size_t source_count;
 };
 
 struct config_problem {

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* fieldgate check: says everything that is wrong with the configuration, and what it amounts to. */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd.h"
+#include "config.h"
+#include "err.h"
+#include "text.h"
+
+struct arguments {
+    struct config_options options;
+    bool strict, help;
+};
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "%s",
+            _("usage: fieldgate check [--config FILE] [--profiles DIR] [--strict]\n"
+              "\n"
+              "Reads the configuration and every profile it uses, and prints all that is wrong.\n"
+              "Nothing is started or changed.\n"
+              "\n"
+              "  --config FILE    instead of " CMD_DEFAULT_CONFIG "\n"
+              "  --profiles DIR   the only folder to look for profiles in\n"
+              "  --strict         warnings count as errors\n"
+              "\n"
+              "exit: 0 it can be used, 78 it has errors, 64 wrong usage\n"));
+}
+
+/* False: wrong usage, which getopt has explained. */
+static bool parse_arguments(int argc, char **argv, struct arguments *ret)
+{
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"profiles", required_argument, NULL, 'p'},
+                                            {"strict", no_argument, NULL, 's'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
+    *ret = (struct arguments){.options.path = CMD_DEFAULT_CONFIG};
+    optind = 0; /* main() has used getopt before */
+    int c;
+    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+        if (c == 'c')
+            ret->options.path = optarg;
+        else if (c == 'p')
+            ret->options.profile_dir = optarg;
+        else if (c == 's')
+            ret->strict = true;
+        else if (c == 'h')
+            ret->help = true;
+        else
+            return false;
+    }
+    if (optind < argc)
+        fprintf(stderr, _("fieldgate check: unexpected \"%s\"; write --config FILE\n"), argv[optind]);
+    return optind >= argc;
+}
+
+static void print_problems(const struct config_problems *problems)
+{
+    struct buf text = BUF_INIT;
+    config_problems_print(problems, &text);
+    if (text.len > 0 && buf_ok(&text))
+        fputs(text.data, stderr);
+    buf_fini(&text);
+}
+
+static void print_count(struct buf *out, size_t n, const char *one, const char *many)
+{
+    buf_addf(out, "%s%zu %s", out->len > 0 ? ", " : "", n, n == 1 ? one : many);
+}
+
+static void print_summary(const char *path, const struct config *c, const struct config_problems *problems)
+{
+    size_t points = 0;
+    struct buf text = BUF_INIT;
+    for (size_t i = 0; i < c->device_count; i++)
+        points += c->devices[i].point_count;
+    print_count(&text, c->bus_count, _("bus"), _("buses"));
+    print_count(&text, c->device_count, _("device"), _("devices"));
+    print_count(&text, points, _("point"), _("points"));
+    print_count(&text, c->uplink_count, _("uplink"), _("uplinks"));
+    if (problems->warnings > 0)
+        print_count(&text, problems->warnings, _("warning"), _("warnings"));
+    if (buf_ok(&text))
+        printf("%s: OK: %s\n", path, text.data);
+    buf_fini(&text);
+}
+
+static void print_failure(const char *path, const struct config_problems *problems)
+{
+    struct buf text = BUF_INIT;
+    print_count(&text, problems->errors, _("error"), _("errors"));
+    if (problems->warnings > 0)
+        print_count(&text, problems->warnings, _("warning"), _("warnings"));
+    if (buf_ok(&text))
+        printf("%s: %s: %s\n", path, _("NOT OK"), text.data);
+    buf_fini(&text);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    struct arguments args;
+    if (!parse_arguments(argc, argv, &args)) {
+        print_help(stderr);
+        return CMD_USAGE;
+    }
+    if (args.help) {
+        print_help(stdout);
+        return CMD_DONE;
+    }
+    struct config_problems problems = {0};
+    struct config *config;
+    int err = config_load(&args.options, &config, &problems);
+    print_problems(&problems);
+    bool refused = err < 0 || (args.strict && problems.warnings > 0);
+    if (err < 0 && err != FG_EINVALID)
+        fprintf(stderr, "fieldgate check: %s\n", err_text(err));
+    else if (refused)
+        print_failure(args.options.path, &problems);
+    else
+        print_summary(args.options.path, config, &problems);
+    config_free(config);
+    config_problems_free(&problems);
+    return !refused ? CMD_DONE : err < 0 && err != FG_EINVALID ? CMD_FAILED : CMD_CONFIG;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "config_load.h"
+#include "config_tables.h"
+#include "config_value.h"
+#include "text.h"
+
+static void check_position(const struct config_loader *l)
+{
+    const struct yaml_node *map = yaml_doc_find(l->root, "gateway");
+    const struct yaml_node *latitude = yaml_doc_find(map, "latitude"),
+                           *longitude = yaml_doc_find(map, "longitude");
+    struct config_at at = {.key = "gateway"};
+    if (!latitude != !longitude)
+        config_error(&l->file, latitude ? latitude : longitude, &at,
+                     _("latitude and longitude only go together; add %s"),
+                     latitude ? "longitude" : "latitude");
+}
+
+static void check_store(const struct config_loader *l)
+{
+    const struct yaml_node *path = yaml_doc_find(yaml_doc_find(l->root, "store"), "path");
+    struct config_at store = {.key = "store"}, at = {.up = &store, .key = "path"};
+    if (path && path->kind == YAML_SCALAR && path->len > 0 && path->text[0] != '/')
+        config_warning(&l->file, path, &at,
+                       _("is a relative path, and the service starts in /; write the whole path"));
+}
+
+static int check(struct config_loader *l)
+{
+    int err = config_parse_map(&l->file, NULL, &config_root, l->root, l->config);
+    if (err < 0)
+        return err;
+    check_position(l);
+    check_store(l);
+    config_check_buses(l);
+    err = config_complete_devices(l);
+    if (err < 0)
+        return err;
+    config_check_devices(l);
+    return config_check_uplinks(l);
+}
+
+static void free_profiles(struct config_loader *l)
+{
+    for (size_t i = 0; i < l->profile_count; i++) {
+        free(l->profiles[i].name);
+        config_profile_free(l->profiles[i].profile);
+    }
+    free(l->profiles);
+}
+
+static int add_main_source(struct config *c, char *text, size_t len)
+{
+    c->sources = calloc(1, sizeof(*c->sources));
+    char *name = strdup("fieldgate.yaml");
+    if (!c->sources || !name) {
+        free(text);
+        free(name);
+        return FG_ENOMEM;
+    }
+    c->sources[c->source_count++] = (struct config_source){.name = name, .text = text, .len = len};
+    return 0;
+}
+
+/* The text goes to l->config, or is freed. */
+static int load_text(struct config_loader *l, char *text, size_t len)
+{
+    struct yaml_doc *doc = NULL;
+    struct yaml_problem problem;
+    int err = add_main_source(l->config, text, len);
+    if (err == 0)
+        err = yaml_doc_parse(text, len, &doc, &problem);
+    if (err < 0) {
+        if (err == FG_EINVALID)
+            config_yaml_error(&l->file, &problem);
+        return err;
+    }
+    l->root = yaml_doc_root(doc);
+    if (l->root)
+        err = check(l);
+    else
+        config_error(&l->file, NULL, NULL, _("the file is empty; begin with the example in %s"),
+                     "/usr/share/doc/fieldgate/examples");
+    free_profiles(l);
+    yaml_doc_free(doc);
+    return err;
+}
+
+static int load(struct config_loader *l)
+{
+    struct yaml_problem problem;
+    char *text;
+    size_t len;
+    config_profile_folders(l->options, &l->folders);
+    int err = yaml_doc_read_file(l->options->path, &text, &len, &problem);
+    if (err == FG_ENOMEM)
+        return err;
+    if (err < 0) {
+        config_yaml_error(&l->file, &problem);
+        return err;
+    }
+    return load_text(l, text, len);
+}
+
+int config_load(const struct config_options *options, struct config **ret, struct config_problems *problems)
+{
+    *ret = NULL;
+    size_t errors = problems->errors;
+    struct config_loader l = {
+        .options = options,
+        .file = {.path = options->path, .problems = problems},
+        .config = calloc(1, sizeof(struct config)),
+    };
+    int err = l.config ? load(&l) : FG_ENOMEM;
+    config_problems_sort(problems, options->path);
+    if (err != FG_ENOMEM && problems->errors > errors)
+        err = FG_EINVALID;
+    if (err < 0) {
+        config_free(l.config);
+        return err;
+    }
+    *ret = l.config;
+    return 0;
+}
+
+void config_free(struct config *c)
+{
+    if (!c)
+        return;
+    for (size_t i = 0; i < c->uplink_count; i++)
+        free(c->uplinks[i].password_path);
+    config_struct_free(&config_root, c);
+    for (size_t i = 0; i < c->source_count; i++) {
+        free(c->sources[i].name);
+        free(c->sources[i].text);
+    }
+    free(c->sources);
+    free(c);
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The layout text of a configuration: see layout.h. */
+#include <string.h>
+
+#include "config.h"
+
+static void add_decimal(struct buf *out, const char *key, struct decimal value)
+{
+    char text[DECIMAL_TEXT_MAX];
+    buf_add_key(out, key);
+    buf_add(out, text, decimal_format(value, text));
+}
+
+static void add_point(struct buf *out, const struct point *p)
+{
+    buf_adds(out, "{");
+    buf_add_key(out, "name");
+    buf_add_json(out, p->name);
+    buf_add_key(out, "type");
+    buf_add_json(out, p->type == POINT_BOOL ? "bool" : "number");
+    if (p->unit) {
+        buf_add_key(out, "unit");
+        buf_add_json(out, p->unit);
+    }
+    if (p->has_min)
+        add_decimal(out, "min", p->min);
+    if (p->has_max)
+        add_decimal(out, "max", p->max);
+    buf_adds(out, "}");
+}
+
+/* Devices with points of their own cannot share their profile's model. */
+static void add_model_name(struct buf *out, const struct config_device *d)
+{
+    struct buf name = BUF_INIT;
+    if (d->own_points)
+        buf_addf(&name, "own:%s", d->name);
+    else
+        buf_adds(&name, d->profile);
+    if (buf_ok(&name))
+        buf_add_json(out, name.data);
+    else
+        out->failed = true;
+    buf_fini(&name);
+}
+
+/* Whether an earlier enabled device has brought the same model. */
+static bool is_known(const struct config *c, size_t device)
+{
+    const struct config_device *d = &c->devices[device];
+    for (size_t i = 0; i < device && !d->own_points; i++)
+        if (c->devices[i].enabled && !c->devices[i].own_points &&
+            strcmp(c->devices[i].profile, d->profile) == 0)
+            return true;
+    return false;
+}
+
+static void add_model(struct buf *out, const struct config_device *d)
+{
+    if (out->len > 0 && out->data[out->len - 1] != '{')
+        buf_addc(out, ',');
+    add_model_name(out, d);
+    buf_adds(out, ":{\"points\":[");
+    for (size_t i = 0; i < d->point_count; i++) {
+        buf_adds(out, i > 0 ? "," : "");
+        add_point(out, &d->points[i]);
+    }
+    buf_adds(out, "]}");
+}
+
+static void add_device(struct buf *out, const struct config_device *d)
+{
+    buf_adds(out, "{");
+    buf_add_key(out, "name");
+    buf_add_json(out, d->name);
+    buf_add_key(out, "model");
+    add_model_name(out, d);
+    buf_add_key(out, "every_ms");
+    buf_add_int(out, d->every_ms);
+    if (d->labels.count > 0) {
+        buf_add_key(out, "labels");
+        buf_adds(out, "{");
+        for (size_t i = 0; i < d->labels.count; i++) {
+            buf_add_key(out, d->labels.items[i].name);
+            buf_add_json(out, d->labels.items[i].value);
+        }
+        buf_adds(out, "}");
+    }
+    buf_adds(out, "}");
+}
+
+void config_layout(const struct config *c, struct buf *out)
+{
+    buf_adds(out, "{\"models\":{");
+    for (size_t i = 0; i < c->device_count; i++)
+        if (c->devices[i].enabled && !is_known(c, i))
+            add_model(out, &c->devices[i]);
+    buf_adds(out, "},\"devices\":[");
+    bool first = true;
+    for (size_t i = 0; i < c->device_count; i++) {
+        if (!c->devices[i].enabled)
+            continue;
+        buf_adds(out, first ? "" : ",");
+        first = false;
+        add_device(out, &c->devices[i]);
+    }
+    buf_adds(out, "]}");
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* docs/CONFIG.md's reference part, from the tables: see config.h. */
+#include <string.h>
+
+#include "config.h"
+#include "config_number.h"
+#include "config_tables.h"
+#include "text.h"
+
+static void add_words(const struct config_word *words, struct buf *out)
+{
+    for (const struct config_word *w = words; w->word; w++)
+        buf_addf(out, "%s`%s`", w > words ? ", " : "", w->word);
+}
+
+static void add_bound(const struct config_key *key, int64_t value, struct buf *out)
+{
+    if (key->kind == CONFIG_DURATION)
+        config_duration_show(value, out);
+    else if (key->kind == CONFIG_SIZE || key->kind == CONFIG_RATE)
+        config_size_show(value, out);
+    else
+        buf_add_int(out, value);
+    if (key->kind == CONFIG_RATE)
+        buf_adds(out, "/s");
+}
+
+static const char *kind_words(enum config_kind kind)
+{
+    switch (kind) {
+    case CONFIG_TEXT:
+        return "text";
+    case CONFIG_NAME:
+        return "name";
+    case CONFIG_PATH:
+        return "path";
+    case CONFIG_BOOL:
+        return "`true`, `false`";
+    case CONFIG_INT:
+        return "whole number";
+    case CONFIG_BAUD:
+    case CONFIG_WORD:
+    case CONFIG_FRAME:
+        return "";
+    case CONFIG_DURATION:
+        return "duration";
+    case CONFIG_SIZE:
+        return "size";
+    case CONFIG_RATE:
+        return "rate";
+    case CONFIG_DECIMAL:
+        return "number";
+    case CONFIG_BUS:
+        return "name of a bus";
+    case CONFIG_REFERENCE:
+        return "5 or 6 digits";
+    case CONFIG_BITS:
+        return "bit or range";
+    case CONFIG_RAWS:
+        return "list of whole numbers";
+    case CONFIG_TEXTS:
+        return "text or list";
+    case CONFIG_LABELS:
+        return "map of texts";
+    case CONFIG_MAP:
+        return "map";
+    case CONFIG_LIST:
+        return "list";
+    }
+    return "";
+}
+
+static void add_value(const struct config_key *key, struct buf *out)
+{
+    if (key->kind == CONFIG_MAP || key->kind == CONFIG_LIST) {
+        buf_addf(out, "%s, see [%s](#%s)", kind_words(key->kind), key->section->name, key->section->name);
+        return;
+    }
+    buf_adds(out, kind_words(key->kind));
+    if (key->words) {
+        buf_adds(out, *kind_words(key->kind) ? ": " : "");
+        add_words(key->words, out);
+        return;
+    }
+    bool number = key->kind != CONFIG_TEXT && key->kind != CONFIG_TEXTS;
+    if (key->max > 0 && number) {
+        buf_adds(out, ", ");
+        add_bound(key, key->min, out);
+        buf_adds(out, " to ");
+        add_bound(key, key->max, out);
+    }
+}
+
+static void add_otherwise(const struct config_key *key, struct buf *out)
+{
+    if (key->required && key->protocols != 0)
+        buf_adds(out, "**required** there");
+    else if (key->required)
+        buf_adds(out, "**required**");
+    else if (key->otherwise)
+        buf_addf(out, "`%s`", key->otherwise);
+    else if (key->otherwise_says)
+        buf_adds(out, key->otherwise_says);
+}
+
+static void add_protocols(const struct config_key *key, struct buf *out)
+{
+    bool first = true;
+    for (const struct config_word *w = config_key_find(&config_bus_keys, "protocol")->words; w->word; w++)
+        if (key->protocols & config_protocol_bit((int)w->value)) {
+            buf_addf(out, "%s`%s`", first ? " Only with " : ", ", w->word);
+            first = false;
+        }
+    if (!first)
+        buf_addc(out, '.');
+}
+
+static void add_section(const struct config_section *section, struct buf *out)
+{
+    buf_addf(out, "\n### %s\n\n%s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", section->name,
+             section->text);
+    for (size_t i = 0; i < section->key_count; i++) {
+        const struct config_key *key = &section->keys[i];
+        buf_addf(out, "| `%s` | ", key->name);
+        add_value(key, out);
+        buf_adds(out, " | ");
+        add_otherwise(key, out);
+        buf_addf(out, " | %s", key->text);
+        add_protocols(key, out);
+        buf_adds(out, " |\n");
+    }
+    for (size_t i = 0; i < section->key_count; i++) {
+        const struct config_key *key = &section->keys[i];
+        /* Points stand in devices and in profiles: told once, below the devices. */
+        if (key->section && !(section == &config_profile_keys && key->section == &config_point_keys))
+            add_section(key->section, out);
+    }
+}
+
+void config_write_reference(struct buf *out)
+{
+    buf_adds(out, "## fieldgate.yaml\n");
+    add_section(&config_root, out);
+    buf_adds(out, "\n## Profiles\n");
+    add_section(&config_profile_keys, out);
+}
