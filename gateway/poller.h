@@ -50,7 +50,8 @@ struct poller_device_status {
     enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
     uint8_t exception;
     int64_t last_good_mono_ms; /* 0: never */
-    uint64_t polls;  /* samples handed over, failed ones too: polls + missed = periods that have passed */
+    /* Samples handed over, failed ones too: polls + missed = periods passed (+ polls on command). */
+    uint64_t polls;
     uint64_t failed; /* of these, how many failed as a whole */
     uint64_t missed; /* periods skipped between samples */
     struct driver_stats stats;

@@ -73,8 +73,9 @@ void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf
 
 /* Walks the elements of a stored body without unpacking it. Start with *cursor at the '[' of the text; later
  * the cursor rests on the ',' or ']' behind the element, so a text that begins with one of these must not be
- * walked. Yields each element as a slice; false at the end, or where the text is not such an array. At the end
- * of a well-formed array, and only there, *cursor == end. Safe on any bytes; slices are ASCII and valid JSON. */
+ * walked. Yields each element as a slice; false at the end, or where the text is not such an array. At the
+ * end of a well-formed array, and only there, *cursor == end. Safe on any bytes; slices are ASCII and valid
+ * JSON. */
 struct sample_element {
     const char *text;
     size_t len;

@@ -6,10 +6,15 @@
  * Ownership  schedule_new() allocates everything; nothing afterwards.
  * Errors     schedule_new(): NULL without memory.
  *
- * Deadlines lie on a fixed grid: phase + n x period, so nothing drifts. Periods that pass unserved are
- * skipped and counted (missed), never made up in a burst. Earliest due first; a device just served goes
- * behind every other overdue one. After 3 silent polls in a row a device is only probed, at 1, 2, 4 ... 60 s
- * with jitter (never oftener than its own period), one probe between two regular polls at most.
+ * Deadlines lie on a fixed grid: phase + n x period, so nothing drifts. First polls come within 2 s of the
+ * start. Periods that pass unserved are skipped and counted (missed), never made up in a burst. Earliest due
+ * first; a device just served goes behind every other overdue one. Points with the same interval are asked
+ * together, and all intervals of a device share its phase.
+ *
+ * After 3 silent polls in a row a device is only probed, after 1, 2, 4 ... 60 s with 20 % jitter, at the
+ * nearest period of its grid (so never oftener than that), one probe between two due polls at most. While
+ * anybody on the bus is alive, all probes together take a tenth of its time. An answered probe makes the
+ * device polled at once; the pauses begin anew only when a poll is answered.
  */
 #ifndef FG_SCHEDULE_H
 #define FG_SCHEDULE_H
@@ -32,7 +37,7 @@ struct schedule_turn {
     size_t device;
     enum schedule_what what;
     int64_t due_mono_ms; /* when to begin; may be in the past */
-    uint32_t missed;     /* periods skipped before this turn */
+    uint32_t missed;     /* periods of the device's fastest points skipped before this turn */
     const bool *due;     /* POLL: which points; lent until the next call */
 };
 
@@ -44,7 +49,8 @@ void schedule_free(struct schedule *s);
 bool schedule_next(struct schedule *s, int64_t now_mono_ms, struct schedule_turn *ret);
 /* The turn was carried out; answered: the device gave any answer (an exception is one). */
 void schedule_done(struct schedule *s, const struct schedule_turn *turn, int64_t now_mono_ms, bool answered);
-/* A poll of this device as soon as possible (a command asked for it). */
+/* A poll of all points of this device as soon as possible (a command asked for it); the grid stays as it is.
+ */
 void schedule_hurry(struct schedule *s, size_t device, int64_t now_mono_ms);
 /* True while the device is only probed. */
 bool schedule_is_silent(const struct schedule *s, size_t device);
