@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus_slave.h"
+
+#include "../../drivers/modbus_link.h"
+#include "../../gateway/clock.h"
+
+/* For what is expected to come, and for what is expected to stay away. */
+#define PATIENT_MS 3000
+#define HASTY_MS 60
+
+struct bench {
+    struct slave slave;
+    struct modbus_link *link;
+};
+
+static struct modbus_link *open_to(const struct slave *s)
+{
+    struct modbus_link_options o = {.protocol = (enum modbus_protocol)s->wire,
+                                    .port = s->path,
+                                    .host = "127.0.0.1",
+                                    .tcp_port = s->port,
+                                    .line = {115200, "8N1"}};
+    struct modbus_link *l;
+    struct err_note note;
+    assert_int_equal(modbus_link_new(&o, &l, &note), 0);
+    return l;
+}
+
+static struct bench *bench_on(enum slave_wire wire)
+{
+    struct bench *b = calloc(1, sizeof *b);
+    assert_non_null(b);
+    if (wire == SLAVE_RTU)
+        slave_start_rtu(&b->slave);
+    else
+        slave_start_tcp(&b->slave, wire);
+    b->link = open_to(&b->slave);
+    return b;
+}
+
+static int setup_rtu(void **state)
+{
+    *state = bench_on(SLAVE_RTU);
+    return 0;
+}
+
+static int setup_tcp(void **state)
+{
+    *state = bench_on(SLAVE_TCP);
+    return 0;
+}
+
+static int setup_rtu_over_tcp(void **state)
+{
+    *state = bench_on(SLAVE_RTU_OVER_TCP);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct bench *b = *state;
+    modbus_link_free(b->link);
+    slave_stop(&b->slave);
+    free(b);
+    return 0;
+}
+
+static struct modbus_answer ask_within(struct modbus_link *l, int64_t timeout_ms, int function, int unit,
+                                       int address, int count)
+{
+    struct modbus_ask ask = {
+        .request = {(uint8_t)unit, (uint8_t)function, (uint16_t)address, (uint16_t)count},
+        .line = {115200, "8N1"},
+        .timeout_ms = timeout_ms};
+    struct modbus_answer a;
+    modbus_link_ask(l, &ask, &a);
+    return a;
+}
+
+static struct modbus_answer ask_function(struct modbus_link *l, int function, int unit, int address,
+                                         int count)
+{
+    return ask_within(l, PATIENT_MS, function, unit, address, count);
+}
+
+static struct modbus_answer ask(struct modbus_link *l, int unit, int address, int count)
+{
+    return ask_within(l, PATIENT_MS, 3, unit, address, count);
+}
+
+static struct modbus_answer ask_hastily(struct modbus_link *l, int unit, int address, int count)
+{
+    return ask_within(l, HASTY_MS, 3, unit, address, count);
+}
+
+static void assert_values(const struct modbus_answer *a, int unit, int address, int count)
+{
+    if (a->quality != QUALITY_GOOD)
+        fail_msg("quality %s: %s", quality_word(a->quality), a->note.text);
+    assert_int_equal(a->data_len, 2 * count);
+    for (int i = 0; i < count; i++)
+        assert_int_equal(a->data[2 * i] << 8 | a->data[2 * i + 1], slave_value(unit, address + i));
+}
+
+static void registers_and_bits_are_read(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask(b->link, 1, 7, 3);
+    assert_values(&a, 1, 7, 3);
+    a = ask_function(b->link, 4, 2, 0, 125);
+    assert_values(&a, 2, 0, 125);
+    a = ask_function(b->link, 1, 5, 0, 20);
+    assert_int_equal(a.quality, QUALITY_GOOD);
+    assert_int_equal(a.data_len, 3);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(a.data[i / 8] >> i % 8 & 1, slave_bit(5, i));
+    assert_true(a.wall_ms > 1500000000000);
+}
+
+static void an_exception_is_told_with_its_code(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.exception, 4);
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_EXCEPTION);
+    assert_int_equal(a.exception, 4);
+}
+
+static void silence_is_no_reply_after_the_timeout(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.silent_unit, 1);
+    int64_t before = clock_mono_ms();
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    assert_true(a.sent);
+    assert_true(clock_mono_ms() - before >= HASTY_MS);
+    a = ask(b->link, 2, 0, 2);
+    assert_values(&a, 2, 0, 2);
+}
+
+static void a_wrong_check_sum_is_refused(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.break_crc, true);
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_BAD_CRC);
+    atomic_store(&b->slave.break_crc, false);
+    a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+}
+
+static void an_answer_of_another_unit_is_refused(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.say_unit, 9);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_BAD_FRAME);
+}
+
+static void an_echo_is_stripped(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.echo, true);
+    struct modbus_answer a = ask(b->link, 1, 40, 5);
+    assert_values(&a, 1, 40, 5);
+    /* The echo of this request is itself a sound frame with three bytes of bits. */
+    a = ask_function(b->link, 1, 1, 0x0300, 20);
+    assert_int_equal(a.quality, QUALITY_GOOD);
+    for (int i = 0; i < 20; i++)
+        assert_int_equal(a.data[i / 8] >> i % 8 & 1, slave_bit(1, 0x0300 + i));
+    atomic_store(&b->slave.silent_unit, 1);
+    a = ask_hastily(b->link, 1, 40, 5);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+}
+
+static void garbage_before_the_answer_is_skipped(void **state)
+{
+    struct bench *b = *state;
+    for (int garbage = 1; garbage <= 17; garbage += 4) {
+        atomic_store(&b->slave.garbage, garbage);
+        struct modbus_answer a = ask(b->link, 1, 0, 3);
+        assert_values(&a, 1, 0, 3);
+    }
+}
+
+static void a_dripping_slave_is_given_up_in_bounded_time(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.drip_us, 20000); /* 255 bytes: 5 s */
+    int64_t before = clock_mono_ms();
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 125);
+    int64_t took = clock_mono_ms() - before;
+    assert_int_equal(a.quality, QUALITY_BAD_FRAME);
+    assert_true(took < 2500); /* the frame's own time says 5 s; the bound is 0.4 s */
+}
+
+static void the_line_is_silent_for_three_and_a_half_characters(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        int baud;
+        int64_t silence_us;
+    } cases[] = {{9600, 4010}, {19200, 2005}, {115200, 1750}};
+    for (size_t c = 0; c < 3; c++) {
+        struct modbus_ask ask = {
+            .request = {1, 3, 0, 4}, .line = {cases[c].baud, "8N1"}, .timeout_ms = PATIENT_MS};
+        struct modbus_answer a;
+        modbus_link_ask(b->link, &ask, &a); /* switches the line */
+        assert_values(&a, 1, 0, 4);
+        atomic_store(&b->slave.shortest_silence_us, 1LL << 60);
+        for (int i = 0; i < 8; i++) {
+            ask.request.unit = (uint8_t)(1 + i % 2);
+            modbus_link_ask(b->link, &ask, &a);
+            assert_values(&a, 1 + i % 2, 0, 4);
+        }
+        assert_true(atomic_load(&b->slave.shortest_silence_us) >= cases[c].silence_us);
+    }
+}
+
+static void a_gap_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_ask ask = {
+        .request = {1, 3, 0, 4}, .line = {115200, "8N1"}, .timeout_ms = PATIENT_MS, .gap_ms = 15};
+    struct modbus_answer a;
+    for (int i = 0; i < 4; i++) {
+        modbus_link_ask(b->link, &ask, &a);
+        assert_values(&a, 1, 0, 4);
+    }
+    assert_true(atomic_load(&b->slave.shortest_silence_us) >= 15000);
+}
+
+/* Blocks of the same shape at different addresses: the late answer to one fits the request for the next. */
+static void late_answers_never_become_another_registers_value(void **state)
+{
+    struct bench *b = *state;
+    int good = 0;
+    for (int late_ms = HASTY_MS + 10; late_ms <= 3 * HASTY_MS; late_ms += 35) {
+        atomic_store(&b->slave.late_ms, late_ms);
+        atomic_store(&b->slave.late_one_in, 3);
+        for (int i = 0; i < 9; i++) {
+            struct modbus_answer a = ask_hastily(b->link, 1, 10 * (i % 3), 4);
+            if (a.quality != QUALITY_GOOD)
+                continue;
+            good++;
+            assert_values(&a, 1, 10 * (i % 3), 4);
+        }
+        atomic_store(&b->slave.late_ms, 0);
+    }
+    assert_true(good > 0);
+    assert_true(modbus_link_late(b->link, 1) > 0);
+}
+
+static void a_late_answer_does_not_disturb_another_unit(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.late_ms, HASTY_MS + 20);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.late_ms, 0);
+    a = ask(b->link, 2, 0, 4); /* unit 1 answers into this one */
+    assert_values(&a, 2, 0, 4);
+    assert_int_equal(modbus_link_late(b->link, 1), 1);
+    assert_int_equal(modbus_link_late(b->link, 2), 0);
+}
+
+static void a_late_exception_is_not_anothers_verdict(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.late_ms, HASTY_MS + 20);
+    atomic_store(&b->slave.refuse_address, 100 + 1);
+    struct modbus_answer a = ask_hastily(b->link, 1, 100, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.late_ms, 0);
+    a = ask(b->link, 1, 0, 6); /* another shape: may go out while the exception is under way */
+    assert_values(&a, 1, 0, 6);
+    assert_int_equal(modbus_link_late(b->link, 1), 1);
+}
+
+static void repeating_a_request_costs_no_waiting(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.silent_unit, 1);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.silent_unit, 0);
+    a = ask(b->link, 1, 0, 4);
+    assert_values(&a, 1, 0, 4);
+    /* One request was lost: the next block of the same shape is asked all the same, after a while. */
+    a = ask(b->link, 1, 20, 4);
+    assert_values(&a, 1, 20, 4);
+    assert_int_equal(modbus_link_late(b->link, 1), 0);
+}
+
+static void a_lost_port_is_found_again(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    slave_unplug(&b->slave);
+    a = ask(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_non_null(strstr(a.note.text, b->slave.path));
+    slave_start_rtu(&b->slave);
+    int64_t deadline = clock_mono_ms() + 10000;
+    int refused = 0;
+    while ((a = ask(b->link, 1, 0, 2)).quality == QUALITY_NOT_CONNECTED && clock_mono_ms() < deadline) {
+        assert_true(a.note.text[0] != '\0');
+        refused++;
+        clock_sleep_until_us(clock_mono_us() + 20000);
+    }
+    assert_true(refused > 0); /* it backs off in between */
+    assert_values(&a, 1, 0, 2);
+    assert_true(a.reconnected);
+    assert_int_equal(modbus_link_opened(b->link), 2);
+}
+
+static void a_missing_port_is_named(void **state)
+{
+    (void)state;
+    struct slave s = {.path = "/tmp/fieldgate-no-such-port"};
+    struct modbus_link *l = open_to(&s);
+    struct modbus_answer a = ask(l, 1, 0, 1);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_false(a.sent);
+    assert_non_null(strstr(a.note.text, "/tmp/fieldgate-no-such-port: No such file or directory"));
+    modbus_link_free(l);
+}
+
+static void what_is_no_port_is_told(void **state)
+{
+    (void)state;
+    struct slave s = {.path = "/dev/null"};
+    struct modbus_link *l = open_to(&s);
+    struct modbus_answer a = ask(l, 1, 0, 1);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_non_null(strstr(a.note.text, "no serial port"));
+    modbus_link_free(l);
+}
+
+static void a_port_has_one_user(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    struct modbus_link *second = open_to(&b->slave);
+    a = ask(second, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_non_null(strstr(a.note.text, "in use by another program"));
+    modbus_link_free(second);
+    a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+}
+
+static void a_speed_nobody_knows_is_refused(void **state)
+{
+    (void)state;
+    struct modbus_link *l;
+    struct err_note note;
+    struct modbus_link_options o = {.protocol = MODBUS_RTU, .port = "/dev/null", .line = {9601, "8N1"}};
+    assert_int_equal(modbus_link_new(&o, &l, &note), FG_EINVALID);
+    assert_non_null(strstr(note.text, "9601"));
+    o.line = (struct modbus_line){9600, "7E1"};
+    assert_int_equal(modbus_link_new(&o, &l, &note), FG_EINVALID);
+    assert_non_null(strstr(note.text, "7E1"));
+}
+
+static void a_refused_connection_names_host_and_port(void **state)
+{
+    (void)state;
+    struct slave s = {0};
+    slave_start_tcp(&s, SLAVE_TCP);
+    slave_stop(&s); /* its port is free now, and nobody listens there */
+    struct modbus_link *l = open_to(&s);
+    char where[32];
+    snprintf(where, sizeof where, "127.0.0.1:%d: Connection refused", s.port);
+    struct modbus_answer a = ask(l, 1, 0, 1);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_non_null(strstr(a.note.text, where));
+    a = ask(l, 1, 0, 1); /* within the back-off: at once, with the same words */
+    assert_non_null(strstr(a.note.text, where));
+    modbus_link_free(l);
+}
+
+static void late_tcp_answers_are_discarded_by_their_number(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.late_ms, HASTY_MS + 20);
+    atomic_store(&b->slave.late_one_in, 2);
+    int good = 0;
+    for (int i = 0; i < 12; i++) {
+        struct modbus_answer a = ask_hastily(b->link, 1, 10 * i, 4);
+        if (a.quality != QUALITY_GOOD)
+            continue;
+        good++;
+        assert_values(&a, 1, 10 * i, 4);
+    }
+    assert_true(good >= 4);
+    assert_true(modbus_link_late(b->link, 1) > 0);
+    assert_int_equal(atomic_load(&b->slave.connections), 1);
+}
+
+static void a_connection_closed_while_idle_is_opened_again_unnoticed(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    atomic_store(&b->slave.hang_up_once, true);
+    a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    assert_true(a.reconnected);
+    assert_int_equal(atomic_load(&b->slave.connections), 2);
+}
+
+static void three_silences_in_a_row_open_a_new_connection(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.silent_unit, 1);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ask_hastily(b->link, 1, 0, 2).quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.silent_unit, 0);
+    struct modbus_answer a = ask(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    assert_true(a.reconnected);
+}
+
+static void bytes_that_are_not_modbus_tcp_are_called_so(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.garble, true);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_BAD_FRAME);
+    assert_non_null(strstr(a.note.text, "rtu_over_tcp"));
+    atomic_store(&b->slave.garble, false);
+    a = ask(b->link, 1, 0, 4); /* on a new connection: the old one cannot be followed any more */
+    assert_values(&a, 1, 0, 4);
+    assert_int_equal(atomic_load(&b->slave.connections), 2);
+}
+
+static void *cancel_soon(void *link)
+{
+    clock_sleep_until_us(clock_mono_us() + 30000);
+    modbus_link_cancel(link);
+    return NULL;
+}
+
+static void cancelling_ends_a_request_at_once(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.silent_unit, 1);
+    struct modbus_ask ask_long = {.request = {1, 3, 0, 1}, .line = {115200, "8N1"}, .timeout_ms = 20000};
+    struct modbus_answer a;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, cancel_soon, b->link), 0);
+    int64_t before = clock_mono_ms();
+    modbus_link_ask(b->link, &ask_long, &a);
+    assert_true(clock_mono_ms() - before < 10000);
+    pthread_join(thread, NULL);
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_int_equal(ask(b->link, 2, 0, 1).quality, QUALITY_NOT_CONNECTED);
+}
+
+#define ON(wire, test) cmocka_unit_test_setup_teardown(test, setup_##wire, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ON(rtu, registers_and_bits_are_read),
+        ON(tcp, registers_and_bits_are_read),
+        ON(rtu_over_tcp, registers_and_bits_are_read),
+        ON(rtu, an_exception_is_told_with_its_code),
+        ON(tcp, an_exception_is_told_with_its_code),
+        ON(rtu, silence_is_no_reply_after_the_timeout),
+        ON(tcp, silence_is_no_reply_after_the_timeout),
+        ON(rtu, a_wrong_check_sum_is_refused),
+        ON(rtu_over_tcp, a_wrong_check_sum_is_refused),
+        ON(rtu, an_answer_of_another_unit_is_refused),
+        ON(tcp, an_answer_of_another_unit_is_refused),
+        ON(rtu, an_echo_is_stripped),
+        ON(rtu, garbage_before_the_answer_is_skipped),
+        ON(rtu, a_dripping_slave_is_given_up_in_bounded_time),
+        ON(tcp, a_dripping_slave_is_given_up_in_bounded_time),
+        ON(rtu, the_line_is_silent_for_three_and_a_half_characters),
+        ON(rtu, a_gap_is_kept),
+        ON(rtu, late_answers_never_become_another_registers_value),
+        ON(rtu_over_tcp, late_answers_never_become_another_registers_value),
+        ON(rtu, a_late_answer_does_not_disturb_another_unit),
+        ON(rtu, a_late_exception_is_not_anothers_verdict),
+        ON(rtu, repeating_a_request_costs_no_waiting),
+        ON(rtu, a_lost_port_is_found_again),
+        cmocka_unit_test(a_missing_port_is_named),
+        cmocka_unit_test(what_is_no_port_is_told),
+        ON(rtu, a_port_has_one_user),
+        cmocka_unit_test(a_speed_nobody_knows_is_refused),
+        cmocka_unit_test(a_refused_connection_names_host_and_port),
+        ON(tcp, late_tcp_answers_are_discarded_by_their_number),
+        ON(tcp, a_connection_closed_while_idle_is_opened_again_unnoticed),
+        ON(rtu_over_tcp, a_connection_closed_while_idle_is_opened_again_unnoticed),
+        ON(tcp, three_silences_in_a_row_open_a_new_connection),
+        ON(tcp, bytes_that_are_not_modbus_tcp_are_called_so),
+        ON(rtu, cancelling_ends_a_request_at_once),
+        ON(tcp, cancelling_ends_a_request_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
