@@ -218,11 +218,24 @@ static void wait_until(struct poller *p, int64_t due_mono_ms)
     pthread_mutex_unlock(&p->lock);
 }
 
-static const char *state_word(const struct poller *p, size_t device)
+/* Whether the device has given anything in this poll. A driver does not ask for registers that a device has
+ * refused before; a poll of nothing else neither fails nor proves that the device is well. */
+static bool has_measured(const struct poller *p, size_t device)
+{
+    if (p->result.failed != QUALITY_GOOD)
+        return false;
+    const size_t count = p->stations[device].options.point_count;
+    for (size_t i = 0; i < count; i++)
+        if (p->readings[i].quality != QUALITY_NOT_DUE && p->readings[i].quality != QUALITY_CONFIG_ERROR)
+            return true;
+    return count == 0;
+}
+
+static const char *state_word(const struct poller *p, size_t device, bool measured)
 {
     const struct poller_watch_device *watch = &p->stations[device].watch;
     if (p->result.failed == QUALITY_GOOD)
-        return "ok";
+        return measured ? "ok" : "failed";
     if (p->result.failed == QUALITY_NOT_CONNECTED)
         return "failed";
     if (schedule_is_silent(p->schedule, device) || watch->state == POLLER_SILENT)
@@ -246,10 +259,10 @@ static void keep_readings(const struct poller *p, struct station *st)
     st->has_last = true;
 }
 
-static void keep_status(struct poller *p, size_t device, uint32_t missed)
+static void keep_status(struct poller *p, size_t device, uint32_t missed, bool measured)
 {
     struct station *st = &p->stations[device];
-    const char *word = state_word(p, device);
+    const char *word = state_word(p, device, measured);
     pthread_mutex_lock(&p->lock);
     struct poller_device_status *status = &st->status;
     snprintf(status->state, sizeof(status->state), "%s", word);
@@ -257,9 +270,9 @@ static void keep_status(struct poller *p, size_t device, uint32_t missed)
     status->exception = p->result.exception;
     status->polls++;
     status->missed += missed;
-    if (p->result.failed == QUALITY_GOOD)
+    if (measured)
         status->last_good_mono_ms = p->result.mono_ms;
-    else
+    if (p->result.failed != QUALITY_GOOD)
         status->failed++;
     keep_readings(p, st);
     pthread_mutex_unlock(&p->lock);
@@ -311,12 +324,14 @@ static void serve(struct poller *p, const struct schedule_turn *turn)
     schedule_done(p->schedule, turn, clock_mono_ms(), answered);
     if (p->result.failed != QUALITY_GOOD && is_stopping(p))
         return; /* we cut it off ourselves: that says nothing about the device */
-    poller_watch_result(&p->watch, &st->watch, &p->result, is_poll);
+    const bool measured = is_poll && has_measured(p, turn->device);
+    if (measured || p->result.failed != QUALITY_GOOD)
+        poller_watch_result(&p->watch, &st->watch, &p->result, is_poll);
     if (!is_poll && answered)
         return; /* the poll that follows at once is the sample */
     if (p->result.failed == QUALITY_GOOD)
         poller_watch_readings(&p->watch, &st->watch, p->readings);
-    keep_status(p, turn->device, turn->missed);
+    keep_status(p, turn->device, turn->missed, measured);
     hand_over(p, turn->device, turn->missed);
 }
 

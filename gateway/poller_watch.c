@@ -196,6 +196,8 @@ void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d
             d->config_said[i] = false;
         if (q != QUALITY_CONFIG_ERROR || d->config_said[i])
             continue;
+        if (d->said == POLLER_EXCEPTION)
+            continue; /* the device as a whole refuses: one line is enough until it gives something */
         d->config_said[i] = true;
         log_line(
             LOG_PRI_WARNING, "FG-POINT-CONFIG",

@@ -29,7 +29,7 @@
 struct manner {
     enum quality failed;
     uint8_t exception;
-    enum quality second_point; /* of a good poll */
+    enum quality first_point, second_point; /* of a good poll */
     int64_t number;
     int64_t takes_ms;
     bool stubborn;        /* hangs, and does not mind being cancelled */
@@ -123,8 +123,8 @@ static void fake_poll(struct driver *d, size_t device, const bool *due, struct r
         struct reading *to = &readings[i];
         memset(to, 0, sizeof(*to));
         to->quality = !due[i] ? QUALITY_NOT_DUE : ret->failed != QUALITY_GOOD ? ret->failed : QUALITY_GOOD;
-        if (i == 1 && to->quality == QUALITY_GOOD)
-            to->quality = m->second_point;
+        if (to->quality == QUALITY_GOOD)
+            to->quality = i == 0 ? m->first_point : m->second_point;
         if (to->quality == QUALITY_GOOD)
             to->value = (struct value){.kind = VALUE_NUMBER, .number = decimal_from_int(m->number)};
     }
@@ -585,6 +585,28 @@ static void a_register_that_is_not_there_is_named_once(void **state)
     assert_int_equal(log_lines(r, "FG-"), 2);
 }
 
+/* Drivers stop asking for what was refused; then a poll brings nothing, and nothing has failed. */
+static void a_poll_that_asked_nothing_does_not_make_a_refusing_device_well(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0,
+               (struct manner){.failed = QUALITY_EXCEPTION,
+                               .exception = 2,
+                               .good_after = 2,
+                               .first_point = QUALITY_CONFIG_ERROR,
+                               .second_point = QUALITY_CONFIG_ERROR});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_samples(r, 0, 0, 5);
+    expect_state(r, 0, "failed", QUALITY_GOOD);
+    assert_int_equal(r->seen[at - 1].readings[0].quality, QUALITY_CONFIG_ERROR);
+    struct poller_device_status status;
+    poller_device_status(r->poller, 0, &status);
+    assert_int_equal(status.last_good_mono_ms, 0);
+    stop(r);
+    assert_int_equal(log_lines(r, "FG-BUS-EXCEPTION"), 1);
+    assert_int_equal(log_lines(r, "FG-"), 1);
+}
+
 static void a_device_that_keeps_changing_does_not_fill_the_log(void **state)
 {
     struct rig *r = *state;
@@ -694,6 +716,7 @@ int main(void)
         T(a_device_that_refuses_everything_has_answered),
         T(damaged_answers_point_at_the_wires),
         T(a_register_that_is_not_there_is_named_once),
+        T(a_poll_that_asked_nothing_does_not_make_a_refusing_device_well),
         T(a_device_that_keeps_changing_does_not_fill_the_log),
         T(hurry_polls_at_once_what_is_due_in_an_hour),
         T(stopping_cuts_a_hanging_poll_off_and_blames_nobody),
