@@ -131,14 +131,14 @@ int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address 
     return 0;
 }
 
-int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms)
+int mqtt_dial(const struct mqtt_address *address, int64_t timeout_ms)
 {
     int fd = socket(address->addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int err = 0;
     socklen_t len = sizeof(err);
 
     if (fd < 0)
-        return errno;
+        return -errno;
     if (connect(fd, (const struct sockaddr *)&address->addr, address->len) < 0)
         err = errno;
     if (err == EINPROGRESS) {
@@ -146,6 +146,18 @@ int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms)
         if (poll(&p, 1, (int)timeout_ms) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &len) < 0)
             err = ETIMEDOUT;
     }
+    if (err == 0)
+        return fd;
     close(fd);
-    return err;
+    return -err;
+}
+
+int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms)
+{
+    int fd = mqtt_dial(address, timeout_ms);
+
+    if (fd < 0)
+        return -fd;
+    close(fd);
+    return 0;
 }

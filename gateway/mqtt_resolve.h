@@ -32,7 +32,9 @@ struct mqtt_address {
 int mqtt_url_parse(const char *url, struct mqtt_url *ret, struct err_note *note);
 /* Chooses the address number turn (modulo their number), so that attempts in turn try them all. */
 int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address *ret, struct err_note *note);
-/* Tries a bare TCP connection: 0, or the errno that says why not (ETIMEDOUT after timeout_ms). */
+/* A non-blocking TCP connection: its descriptor, or a negative errno (-ETIMEDOUT after timeout_ms). */
+int mqtt_dial(const struct mqtt_address *address, int64_t timeout_ms);
+/* Tries one and closes it: 0, or the errno that says why not. */
 int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms);
 
 #endif
