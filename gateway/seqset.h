@@ -25,6 +25,13 @@ struct seqset {
 
 void seqset_init(struct seqset *s);
 void seqset_fini(struct seqset *s);
+/* Empties the set, keeps the allocation. */
+void seqset_clear(struct seqset *s);
+/* Makes dst equal to src. */
+int seqset_copy(struct seqset *dst, const struct seqset *src);
+/* Makes room for n more ranges, so that the next n calls of seqset_add() or seqset_remove() cannot fail. */
+int seqset_reserve(struct seqset *s, size_t n);
+/* first <= last, else FG_EINVALID. */
 int seqset_add(struct seqset *s, uint64_t first, uint64_t last);
 int seqset_remove(struct seqset *s, uint64_t first, uint64_t last);
 bool seqset_has(const struct seqset *s, uint64_t n);

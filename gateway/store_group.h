@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_group - the encoded records that the next transaction inserts. It survives a failed transaction, so
+ * that the same records get the same numbers when it is tried again.
+ *
+ * Threads    The writer's own.
+ * Ownership  Embedded; the buffer is kept from group to group.
+ * Errors     FG_ENOMEM; the group is then unchanged.
+ */
+#ifndef FG_STORE_GROUP_H
+#define FG_STORE_GROUP_H
+
+#include "store_internal.h"
+
+/* Takes the next message of the queue (an encoded record) over; FG_ETIMEOUT, FG_ECLOSED as queue_pop(). */
+int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mono_ms);
+int store_group_event(struct store_group *g, int64_t ts_ms, const char *body, size_t len);
+/* In a transaction: inserts all, numbered from first. */
+int store_group_insert(const struct store_group *g, struct store_db *d, uint64_t first, uint32_t layout);
+void store_group_reset(struct store_group *g);
+
+#endif

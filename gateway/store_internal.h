@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_internal - what the files of the store share: its state in memory.
+ *
+ * Threads    `turn` guards everything except what stands under another heading. The writer holds it through a
+ *            whole transaction, so nobody sees what is not committed.
+ * Ownership  Everything belongs to the struct store.
+ * Errors     -
+ */
+#ifndef FG_STORE_INTERNAL_H
+#define FG_STORE_INTERNAL_H
+
+#include <pthread.h>
+
+#include "queue.h"
+#include "seqset.h"
+#include "store.h"
+#include "store_db.h"
+#include "store_stream.h"
+#include "store_turn.h"
+
+#define STORE_TICK_MS 1000     /* how often an idle writer looks up */
+#define STORE_PROGRESS_MS 9000 /* progress is written when so old: with a tick never later than 10 s */
+#define STORE_LOSS_MS 10000    /* what is lost within so long is told in one event */
+#define STORE_RESERVE 100000   /* numbers reserved at a time in the side file */
+#define STORE_TS_UNKNOWN INT64_MIN
+#define STORE_EVENT UINT32_MAX /* the device of an event */
+#define STORE_FLAG_UNTRUSTED 1 /* ts comes from a clock that was not trusted */
+
+/* A record on its way to the database: this head, then body, then extra. */
+struct store_entry {
+    int64_t ts_ms;
+    uint32_t device;
+    uint32_t flags;
+    uint32_t body_len;
+    uint32_t extra_len;
+};
+
+/* Records that the next transaction inserts, numbered from newest + 1. The writer's own. */
+struct store_group {
+    struct buf data;
+    size_t count;
+};
+
+struct store_uplink_state {
+    int64_t id; /* in table uplink */
+    char *name;
+    uint64_t start;  /* first seq that counts */
+    uint64_t absent; /* numbers from start on that were gone before the uplink came */
+    uint64_t delivered, dropped;
+    struct seqset waiting;
+    bool dirty; /* differs from what is in the database */
+    bool fresh; /* has no row yet */
+    /* As before the running transaction. */
+    struct seqset was_waiting;
+    uint64_t was_dropped;
+    bool was_dirty;
+};
+
+enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED };
+#define STORE_LOSS_REASONS (LOSS_REFUSED + 1)
+#define STORE_LOSS_OPEN 4 /* told one by one, of one uplink and reason; further ones are merged */
+
+/* What an uplink lost and no event has told yet. */
+struct store_loss {
+    size_t uplink;
+    enum store_loss_reason reason;
+    char stream[STORE_STREAM_TEXT];
+    uint64_t first, last, count;
+    int64_t first_ts, last_ts; /* STORE_TS_UNKNOWN */
+    int64_t since_mono_ms;
+    bool in_group; /* its event is in the group: gone when that is committed */
+};
+
+struct store_stream_row {
+    uint64_t first;
+    char id[STORE_STREAM_TEXT];
+};
+struct store_layout_row {
+    uint64_t first;
+    uint32_t id;
+};
+
+/* Samples that did not fit into the queue since the last event about it. Under append_lock. */
+struct store_refusals {
+    uint64_t samples, events;
+    int64_t first_ts, last_ts;
+};
+
+struct store {
+    /* Fixed after opening. */
+    char *path;
+    int64_t max_bytes, commit_every_ms, keep_delivered_ms;
+    struct store_sizes sizes;
+    uint32_t layout;
+    char *layout_text; /* kept for the case that the database must be made again */
+    size_t layout_len;
+    bool uplinks_unknown; /* their table was damaged: begin with the oldest record, whatever the configuration
+                             says */
+    char boot_id[33];
+    void (*on_commit)(void *context);
+    void *on_commit_context;
+    size_t uplink_count;
+    int lock_fd;
+    struct queue *queue;
+    pthread_t writer;
+    bool writer_started;
+
+    pthread_mutex_t append_lock;
+    pthread_cond_t closing_cond; /* for the writer, when it waits with a full group for the disk */
+    bool closing;
+    struct buf body, extra;
+    struct store_refusals refusals;
+    uint64_t queue_dropped;
+
+    struct store_turn turn;
+    struct store_db db;
+    struct store_side side;
+    struct store_uplink_state *uplinks;
+    uint64_t newest, oldest; /* committed; oldest > newest: the file has no record */
+    struct seqset holes;     /* numbers between oldest and newest that are not in the file */
+    bool holes_dirty;
+    struct store_loss *losses; /* room for every open and every in_group one */
+    size_t loss_count, loss_cap;
+    bool losses_dirty;
+    struct store_stream_row *streams; /* rising */
+    size_t stream_count;
+    struct store_layout_row *layouts; /* rising */
+    size_t layout_count;
+    int64_t opened_mono_ms, run_before_ms; /* run_before_ms: of earlier runs */
+    int64_t mark_mono_ms;                  /* when the last mark was set */
+    uint64_t expired;                      /* delivered records up to here may go */
+    int64_t progress_mono_ms;              /* when progress was written last */
+    uint64_t commits;
+    bool disk_failing;
+    struct err_note disk_note;
+
+    /* As before the running transaction. */
+    bool snapshot_taken;
+    struct seqset was_holes;
+    uint64_t was_oldest;
+    bool was_holes_dirty, was_losses_dirty;
+    struct store_loss *was_losses;
+    size_t was_loss_count;
+
+    /* The writer's own. */
+    struct store_group group;
+    int64_t group_since_mono_ms;
+    int64_t retry_mono_ms, retry_wait_ms;
+    bool writing_progress; /* in the running transaction */
+
+    struct pulse pulse;
+};
+
+#endif

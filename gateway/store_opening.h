@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * store_opening - what happens once at each start: which database, which stream, which layout, and the events
+ * and rows that say so.
+ *
+ * Threads    store_open(), before the writer runs.
+ * Ownership  store_opening_fini().
+ * Errors     As store.h.
+ */
+#ifndef FG_STORE_OPENING_H
+#define FG_STORE_OPENING_H
+
+#include "store_internal.h"
+
+struct store_opening {
+    const struct store_options *options;
+    struct store_found found;
+    char machine[STORE_MACHINE_TEXT];
+    const char *reason; /* of the new stream; NULL: the old one goes on */
+    char previous[STORE_STREAM_TEXT];
+    struct buf kept_as; /* where a damaged database went */
+    bool was_clean;
+    int64_t last_ts; /* of the newest record, as found */
+    bool new_layout, first_layout;
+    uint64_t first; /* seq of the first record of this run */
+};
+
+/* Opens, creates or salvages the database, reads it into memory, and decides about stream and layout. */
+int store_opening_find(struct store *s, struct store_opening *o, struct err_note *note);
+/* Puts the events of this start into the group. */
+int store_opening_tell(struct store *s, struct store_opening *o);
+/* store_also: the rows of this start. */
+int store_opening_write(struct store *s, void *opening);
+void store_opening_fini(struct store_opening *o);
+
+/* For a new stream in a running store, too. Numbers go on where they ended: it begins after everything that
+ * was ever given in this file. */
+int store_opening_begin_stream(struct store *s, struct store_opening *o);
+int store_opening_stream_event(struct store *s, struct store_opening *o);
+
+#endif

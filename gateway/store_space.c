@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_space.h"
+
+#include <sqlite3.h>
+
+#include "store_progress.h"
+
+#define MARK_MOST_MS (3600 * INT64_C(1000))
+#define MARK_LEAST_MS 10
+#define CHUNK_LEAST 64
+
+/* The records of from..to that are in the file and, unless waiting_too, wait for nobody: their first run. */
+static bool next_run(const struct store *s, uint64_t from, uint64_t to, bool waiting_too,
+                     struct seqset_range *ret)
+{
+    size_t sets = waiting_too ? 0 : s->uplink_count;
+    struct seqset_range r;
+    uint64_t end = to;
+    /* Set number `sets` is the holes. A set that has `from` moves it on, and the others are asked again. */
+    for (size_t i = 0; i <= sets && from <= to; i++) {
+        const struct seqset *avoid = i < sets ? &s->uplinks[i].waiting : &s->holes;
+        if (!seqset_next(avoid, from, to, &r))
+            continue;
+        if (r.first > from) {
+            if (r.first - 1 < end)
+                end = r.first - 1;
+            continue;
+        }
+        from = r.last + 1;
+        end = to;
+        i = (size_t)-1;
+    }
+    ret->first = from;
+    ret->last = end;
+    return from <= to;
+}
+
+static int forget(struct store *s, struct seqset_range r)
+{
+    struct seqset_range hole;
+    int err = store_snapshot_take(s);
+    for (size_t i = 0; i < s->uplink_count && !err; i++)
+        err = store_progress_drop(s, i, r.first, r.last, LOSS_FULL);
+    if (err)
+        return err;
+    int64_t range[] = {(int64_t)r.first, (int64_t)r.last};
+    err = store_db_run_ints(&s->db, STMT_DELETE, range, 2);
+    if (err)
+        return err;
+    if (r.first > s->oldest) {
+        s->holes_dirty = true;
+        return seqset_add(&s->holes, r.first, r.last);
+    }
+    s->oldest = r.last + 1;
+    if (seqset_next(&s->holes, s->oldest, s->newest, &hole) && hole.first == s->oldest) {
+        s->oldest = hole.last + 1;
+        s->holes_dirty = true;
+        err = seqset_remove(&s->holes, hole.first, hole.last);
+    }
+    return err;
+}
+
+/* The newest record always stays: the next number is counted from it. */
+static bool oldest_run(const struct store *s, uint64_t to, bool waiting_too, struct seqset_range *ret)
+{
+    if (to >= s->newest)
+        to = s->newest > 0 ? s->newest - 1 : 0;
+    return s->oldest <= to && next_run(s, s->oldest, to, waiting_too, ret);
+}
+
+static void shorten(struct seqset_range *r, uint64_t most)
+{
+    if (r->last - r->first >= most)
+        r->last = r->first + most - 1;
+}
+
+int store_space_make(struct store *s, int64_t pages)
+{
+    for (;;) {
+        int64_t all, unused;
+        int err = store_db_get_int(&s->db, STMT_PAGE_COUNT, 0, &all);
+        if (!err)
+            err = store_db_get_int(&s->db, STMT_FREE_COUNT, 0, &unused);
+        int64_t used = all - unused;
+        if (err || used + pages <= s->sizes.soft_pages)
+            return err;
+        struct seqset_range r;
+        if (!oldest_run(s, UINT64_MAX, false, &r) && !oldest_run(s, UINT64_MAX, true, &r))
+            return FG_EFULL;
+        int64_t missing = used + pages - s->sizes.soft_pages;
+        uint64_t per_page = (s->newest - s->oldest + 1 - s->holes.total) / (uint64_t)used + 1;
+        shorten(&r, (uint64_t)missing * per_page + CHUNK_LEAST);
+        err = forget(s, r);
+        if (err)
+            return err;
+    }
+}
+
+int store_space_expire(struct store *s, uint64_t max_records)
+{
+    struct seqset_range r;
+    uint64_t to = s->keep_delivered_ms > 0 ? s->expired : s->newest;
+    int err = 0;
+    while (!err && max_records > 0 && oldest_run(s, to, false, &r)) {
+        shorten(&r, max_records);
+        max_records -= r.last - r.first + 1;
+        err = forget(s, r);
+    }
+    return err;
+}
+
+int64_t store_space_run_ms(const struct store *s, int64_t now_mono_ms)
+{
+    return s->run_before_ms + (now_mono_ms - s->opened_mono_ms);
+}
+
+int store_space_mark(struct store *s, int64_t now_mono_ms)
+{
+    int64_t every = s->keep_delivered_ms / 16;
+    if (every > MARK_MOST_MS)
+        every = MARK_MOST_MS;
+    if (every < MARK_LEAST_MS)
+        every = MARK_LEAST_MS;
+    if (s->mark_mono_ms && now_mono_ms - s->mark_mono_ms < every)
+        return 0;
+    int64_t run_ms = store_space_run_ms(s, now_mono_ms), until = run_ms - s->keep_delivered_ms, expired;
+    int64_t mark[] = {(int64_t)s->newest, run_ms};
+    int err = store_db_run_ints(&s->db, STMT_MARK_ADD, mark, 2);
+    if (!err)
+        err = store_db_meta_set_int(&s->db, "run_ms", run_ms);
+    sqlite3_bind_int64(s->db.stmt[STMT_MARK_EXPIRED], 1, until);
+    if (!err)
+        err = store_db_get_int(&s->db, STMT_MARK_EXPIRED, 0, &expired);
+    if (!err && expired > 0) {
+        err = store_db_run_ints(&s->db, STMT_MARK_FORGET, &expired, 1);
+        s->expired = (uint64_t)expired;
+    }
+    s->mark_mono_ms = now_mono_ms;
+    return err;
+}

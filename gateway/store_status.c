@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <string.h>
+
+#include "store_file.h"
+#include "store_internal.h"
+#include "store_progress.h"
+#include "store_record.h"
+
+bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last,
+                   uint64_t *ret_count)
+{
+    store_turn_take(&s->turn);
+    const struct seqset *w = &s->uplinks[uplink].waiting;
+    bool some = w->count > 0;
+    if (some) {
+        *ret_first = w->ranges[0].first;
+        *ret_last = w->ranges[w->count - 1].last;
+        *ret_count = w->total;
+    }
+    store_turn_give(&s->turn);
+    return some;
+}
+
+uint64_t store_newest(struct store *s)
+{
+    store_turn_take(&s->turn);
+    uint64_t newest = s->newest;
+    store_turn_give(&s->turn);
+    return newest;
+}
+
+void store_status(struct store *s, struct store_status *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    pthread_mutex_lock(&s->append_lock);
+    ret->queue_dropped = s->queue_dropped;
+    pthread_mutex_unlock(&s->append_lock);
+    store_turn_take(&s->turn);
+    memcpy(ret->stream, s->side.stream, sizeof ret->stream);
+    ret->layout = s->layout;
+    ret->durable = true;
+    ret->newest = s->newest;
+    ret->records = s->newest + 1 - s->oldest - s->holes.total;
+    ret->commits = s->commits;
+    ret->disk_failing = s->disk_failing;
+    ret->disk_note = s->disk_note;
+    store_turn_give(&s->turn);
+    ret->bytes = store_file_size(s->path, "") + store_file_size(s->path, "-wal");
+    ret->max_bytes = s->max_bytes;
+}
+
+void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    store_turn_take(&s->turn);
+    const struct store_uplink_state *u = &s->uplinks[uplink];
+    ret->accepted = store_progress_accepted(s, u);
+    ret->delivered = u->delivered;
+    ret->waiting = u->waiting.total;
+    ret->dropped = u->dropped;
+    if (u->waiting.count > 0) {
+        int64_t ts = store_record_ts(&s->db, u->waiting.ranges[0].first);
+        ret->oldest_waiting_ms = ts == STORE_TS_UNKNOWN ? 0 : ts;
+    }
+    store_turn_give(&s->turn);
+}

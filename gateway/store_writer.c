@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_writer.h"
+
+#include <inttypes.h>
+#include <sqlite3.h>
+#include <time.h>
+
+#include "clock.h"
+#include "store_group.h"
+#include "store_loss.h"
+#include "store_progress.h"
+#include "store_salvage.h"
+#include "store_space.h"
+
+#define GROUP_RECORDS 4096
+#define RETRY_FIRST_MS 250
+#define RETRY_MOST_MS 10000
+#define COMMIT_LIMIT_MS 120000 /* a worn card can take tens of seconds for one sync */
+#define CLOSE_TRIES 5
+#define CLOSE_WAIT_MS 200
+#define EXPIRE_LEAST 512
+
+/* Numbers are reserved ahead, so that this file is written once in 100,000 records. */
+static int reserve_numbers(struct store *s)
+{
+    uint64_t last = s->newest + s->group.count;
+    if (last <= s->side.reserved)
+        return 0;
+    struct store_side side = s->side;
+    side.reserved = last + STORE_RESERVE;
+    side.committed = s->newest;
+    int err = store_side_write(s->path, &side);
+    if (!err)
+        s->side = side;
+    return err;
+}
+
+static int64_t pages_needed(const struct store *s)
+{
+    /* Rows are shorter than entries by their heads; half a page more per page is ample. */
+    return (int64_t)(s->group.data.len / STORE_PAGE_SIZE) * 3 / 2 + 4;
+}
+
+static int fill(struct store *s, int64_t more_pages, store_also *also, void *context)
+{
+    int64_t now = clock_mono_ms();
+    int err = also ? also(s, context) : 0;
+    if (!err)
+        err = store_space_expire(s, s->group.count * 2 + EXPIRE_LEAST);
+    if (!err)
+        err = store_space_make(s, pages_needed(s) + more_pages);
+    if (!err)
+        err = store_space_mark(s, now);
+    if (!err)
+        err = store_group_insert(&s->group, &s->db, s->newest + 1, s->layout);
+    /* What is lost must be remembered in the transaction that removes it; acknowledgements may wait. */
+    s->writing_progress =
+        s->losses_dirty || s->holes_dirty || also || now - s->progress_mono_ms >= STORE_PROGRESS_MS;
+    if (!err && s->writing_progress)
+        err = store_progress_write(s);
+    return err;
+}
+
+static int transaction(struct store *s, int64_t more_pages, store_also *also, void *context)
+{
+    s->snapshot_taken = false;
+    int err = store_progress_reserve(s);
+    if (!err)
+        err = reserve_numbers(s);
+    if (!err)
+        err = store_db_run(&s->db, STMT_BEGIN);
+    if (err)
+        return err;
+    err = fill(s, more_pages, also, context);
+    if (!err)
+        err = store_db_run(&s->db, STMT_COMMIT);
+    if (err) {
+        /* SQLite may already have rolled back by itself. */
+        if (!sqlite3_get_autocommit(s->db.db))
+            store_db_run(&s->db, STMT_ROLLBACK);
+        store_snapshot_restore(s);
+    }
+    return err;
+}
+
+/* After a commit: what was tried is now so. */
+static void take_over(struct store *s)
+{
+    if (s->writing_progress)
+        store_progress_written(s, clock_mono_ms());
+    store_progress_commit(s, s->newest + s->group.count);
+    store_group_reset(&s->group);
+    s->commits++;
+    s->disk_failing = false;
+    s->disk_note.text[0] = 0;
+    s->retry_wait_ms = 0;
+    s->retry_mono_ms = 0;
+}
+
+static bool at_cap(struct store *s)
+{
+    int64_t pages;
+    return store_db_get_int(&s->db, STMT_PAGE_COUNT, 0, &pages) == 0 &&
+           pages + pages_needed(s) * 2 >= s->sizes.soft_pages;
+}
+
+static void failed(struct store *s, int err)
+{
+    const char *next = err == FG_EFULL    ? "free space on this partition"
+                       : err == FG_ERETRY ? "another program holds the database; close it"
+                                          : "check the card or disk (dmesg) and its mount";
+    err_note(&s->disk_note, err, "store: %s cannot be written: %s; %s; readings wait in memory meanwhile",
+             s->path, sqlite3_errmsg(s->db.db), next);
+    s->disk_failing = true;
+    s->retry_wait_ms = s->retry_wait_ms ? s->retry_wait_ms * 2 : RETRY_FIRST_MS;
+    if (s->retry_wait_ms > RETRY_MOST_MS)
+        s->retry_wait_ms = RETRY_MOST_MS;
+    s->retry_mono_ms = clock_mono_ms() + s->retry_wait_ms;
+}
+
+int store_commit(struct store *s, store_also *also, void *context)
+{
+    int err = transaction(s, 0, also, context);
+    /* The estimate was too low: more room is made, unless it is the partition that is full. */
+    for (int64_t more = 16; err == FG_EFULL && more <= 1024 && at_cap(s); more *= 4)
+        err = transaction(s, more, also, context);
+    if (err)
+        failed(s, err);
+    else
+        take_over(s);
+    return err;
+}
+
+static bool is_full(const struct store *s)
+{
+    return s->group.data.len >= s->sizes.group_bytes || (!s->disk_failing && s->group.count >= GROUP_RECORDS);
+}
+
+/* Fills the group until it is time to commit; FG_ECLOSED when there will be no more. */
+static int collect(struct store *s)
+{
+    while (!is_full(s)) {
+        int64_t deadline = clock_mono_ms() + STORE_TICK_MS;
+        if (s->disk_failing)
+            deadline = s->retry_mono_ms;
+        else if (s->group.count > 0)
+            deadline = s->group_since_mono_ms + s->commit_every_ms;
+        int err = store_group_pop(&s->group, s->queue, deadline);
+        if (err)
+            return err;
+        if (s->group.count == 1)
+            s->group_since_mono_ms = clock_mono_ms();
+    }
+    return 0;
+}
+
+/* The group is full and the disk refuses: nothing is taken from the queue until the next try. */
+static void wait_for_disk(struct store *s, bool closing)
+{
+    int64_t ms = s->retry_mono_ms - clock_mono_ms();
+    if (closing && ms > CLOSE_WAIT_MS)
+        ms = CLOSE_WAIT_MS;
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
+    until.tv_sec += ms / 1000 + ns / 1000000000;
+    until.tv_nsec = ns % 1000000000;
+    pthread_mutex_lock(&s->append_lock);
+    if (ms > 0 && s->closing == closing)
+        pthread_cond_timedwait(&s->closing_cond, &s->append_lock, &until);
+    pthread_mutex_unlock(&s->append_lock);
+}
+
+static void refusal_event(const struct store_refusals *r, struct buf *out)
+{
+    buf_addf(out, "{\"event\":\"samples_dropped\",\"count\":%" PRIu64, r->samples);
+    if (r->events)
+        buf_addf(out, ",\"events\":%" PRIu64, r->events);
+    buf_addf(out, ",\"first_ts\":%" PRId64 ",\"last_ts\":%" PRId64 ",\"reason\":\"queue_full\"}", r->first_ts,
+             r->last_ts);
+}
+
+static void tell_refusals(struct store *s)
+{
+    struct buf text = BUF_INIT;
+    pthread_mutex_lock(&s->append_lock);
+    if (s->refusals.samples || s->refusals.events) {
+        refusal_event(&s->refusals, &text);
+        if (buf_ok(&text) && store_group_event(&s->group, clock_wall_ms(), text.data, text.len) == 0)
+            s->refusals = (struct store_refusals){0};
+    }
+    pthread_mutex_unlock(&s->append_lock);
+    buf_fini(&text);
+}
+
+static void tell(struct store *s, bool all)
+{
+    /* While a group is kept for another try its events stand in it already. */
+    if (s->disk_failing)
+        return;
+    tell_refusals(s);
+    store_loss_tell(s, clock_mono_ms(), all);
+}
+
+static bool is_closing(struct store *s)
+{
+    pthread_mutex_lock(&s->append_lock);
+    bool closing = s->closing;
+    pthread_mutex_unlock(&s->append_lock);
+    return closing;
+}
+
+/* False when there was something to commit and it failed. */
+static bool one_round(struct store *s)
+{
+    int err = 0;
+    store_turn_take(&s->turn);
+    uint64_t before = s->newest;
+    tell(s, false);
+    bool old = store_progress_dirty(s) && clock_mono_ms() - s->progress_mono_ms >= STORE_PROGRESS_MS;
+    if (s->group.count > 0 || old) {
+        pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
+        err = store_commit(s, NULL, NULL);
+        if (err == FG_ECORRUPT)
+            err = store_repair(s);
+    }
+    bool news = s->newest != before;
+    store_turn_give(&s->turn);
+    if (news && s->on_commit && !is_closing(s))
+        s->on_commit(s->on_commit_context);
+    return err == 0;
+}
+
+static int write_end(struct store *s, void *context)
+{
+    (void)context;
+    int err = store_db_meta_set_int(&s->db, "clean", 1);
+    if (!err)
+        err = store_db_meta_set_int(&s->db, "run_ms", store_space_run_ms(s, clock_mono_ms()));
+    return err;
+}
+
+/* Everything still in memory, in as many transactions as it takes; then the mark of a clean end. */
+static void finish(struct store *s)
+{
+    int err = FG_ERETRY;
+    pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
+    for (int i = 0; i < CLOSE_TRIES && err; i++) {
+        if (i > 0)
+            clock_sleep_until_us(clock_mono_us() + CLOSE_WAIT_MS * 1000);
+        store_turn_take(&s->turn);
+        tell(s, true);
+        err = store_commit(s, write_end, NULL);
+        if (!err) {
+            s->side.clean = true;
+            s->side.committed = s->side.reserved = s->newest;
+            store_side_write(s->path, &s->side);
+        }
+        store_turn_give(&s->turn);
+    }
+}
+
+void *store_writer_run(void *store)
+{
+    struct store *s = store;
+    int last_tries = 0;
+    while (last_tries < CLOSE_TRIES) {
+        pulse_beat(&s->pulse);
+        int err = collect(s);
+        if (err == FG_ECLOSED)
+            break;
+        if (err == FG_ENOMEM)
+            clock_sleep_until_us(clock_mono_us() + STORE_TICK_MS * 1000);
+        bool closing = is_closing(s);
+        if (s->disk_failing && clock_mono_ms() < s->retry_mono_ms) {
+            wait_for_disk(s, closing);
+            if (!closing)
+                continue;
+        }
+        if (!one_round(s) && closing)
+            last_tries++;
+    }
+    finish(s);
+    pulse_end(&s->pulse);
+    return NULL;
+}
