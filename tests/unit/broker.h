@@ -124,7 +124,7 @@ static inline void broker_prepare(struct broker *b)
 /* config: lines for its listener, such as "allow_anonymous true\n". */
 static inline void broker_run(struct broker *b, const char *config)
 {
-    char text[2048];
+    char text[4096];
 
     snprintf(text, sizeof(text),
              "user root\npersistence false\nset_tcp_nodelay true\nlistener %d 127.0.0.1\n%s", b->port,
