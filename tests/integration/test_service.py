@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """The systemd files are read by systemd's own tools, offline: nothing is started or installed."""
+import os
 import pathlib
 import re
 import shutil
 import subprocess
 
 import pytest
+
+from daemon import default_binary
 
 SYSTEMD = pathlib.Path(__file__).resolve().parents[2] / "systemd"
 UNIT = SYSTEMD / "fieldgate.service"
@@ -126,3 +129,62 @@ def test_settings_that_would_break_it_are_absent(key):
 def test_nothing_must_be_filled_in_before_it_can_be_installed():
     for path in SYSTEMD.iterdir():
         assert "@" not in re.sub(r"@(system-service|privileged|resources|obsolete)", "", path.read_text()), path.name
+
+
+CONFIGURATION_WITH_SECRET = """
+buses:
+  - {name: field, protocol: rtu, port: /dev/ttyUSB0}
+devices:
+  - {name: pump, bus: field, unit: 1, points: [{name: running, register: coil, address: 0}]}
+uplinks:
+  - {name: province, url: "mqtts://mqtt.example:8883", username: farm, credential: province-password}
+"""
+
+
+@pytest.mark.parametrize("file_name", ["credentials_province-password", "province-password"])
+def test_the_program_finds_a_secret_where_the_unit_puts_it(tmp_path, file_name):
+    """LoadCredential= of a folder names each file ID_FILE (systemd.exec(5)); a drop-in with a LoadCredential= of its
+    own for one file names it as it likes."""
+    (credential_id, _), = [value.split(":") for value in values("LoadCredential")]
+    assert credential_id == "credentials"
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / file_name).write_text("s3cret\n")
+    (secrets / file_name).chmod(0o400)
+    configuration = tmp_path / "fieldgate.yaml"
+    configuration.write_text(CONFIGURATION_WITH_SECRET)
+    done = subprocess.run([default_binary(), "check", "--config", str(configuration)], text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          env=dict(os.environ, CREDENTIALS_DIRECTORY=str(secrets), LC_ALL="C.UTF-8"))
+    assert done.returncode == 0, done.stdout
+    assert "s3cret" not in done.stdout
+
+
+def test_the_shipped_configuration_is_good_without_a_single_warning():
+    config = SYSTEMD.parent / "config"
+    done = subprocess.run([default_binary(), "check", "--strict", "--config", str(config / "fieldgate.yaml"),
+                           "--profiles", str(config / "profiles")], text=True, timeout=60,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_shipped_profile_is_good_on_a_bus_with_its_factory_setting(tmp_path):
+    """Without a warning, too: the factory speed and unit of a profile must fit the checks of the configuration."""
+    config = SYSTEMD.parent / "config"
+    for number, path in enumerate(sorted((config / "profiles").glob("*.yaml"))):
+        line = re.search(r"^line: \{baud: (\d+), format: (\w+)(?:, unit: (\d+))?\}", path.read_text(), re.M)
+        assert line, path.name
+        baud, frame, unit = line.groups()
+        configuration = tmp_path / f"{number}.yaml"
+        configuration.write_text(f"""
+buses:
+  - {{name: field, protocol: rtu, port: /dev/serial/by-id/usb-adapter, baud: {baud}, format: {frame}}}
+devices:
+  - {{name: sensor, bus: field, unit: {unit or 1}, profile: {path.stem}, every: 60s}}
+uplinks:
+  - {{name: province, url: "mqtts://mqtt.example:8883"}}
+""")
+        done = subprocess.run([default_binary(), "check", "--strict", "--config", str(configuration), "--profiles",
+                               str(config / "profiles")], text=True, timeout=60,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout
