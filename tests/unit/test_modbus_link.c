@@ -236,10 +236,10 @@ static void late_answers_never_become_another_registers_value(void **state)
 {
     struct bench *b = *state;
     int good = 0;
-    for (int late_ms = HASTY_MS + 10; late_ms <= 3 * HASTY_MS; late_ms += 35) {
+    for (int late_ms = HASTY_MS + 10; late_ms <= 3 * HASTY_MS; late_ms += 50) {
         atomic_store(&b->slave.late_ms, late_ms);
         atomic_store(&b->slave.late_one_in, 3);
-        for (int i = 0; i < 9; i++) {
+        for (int i = 0; i < 6; i++) {
             struct modbus_answer a = ask_hastily(b->link, 1, 10 * (i % 3), 4);
             if (a.quality != QUALITY_GOOD)
                 continue;
@@ -389,14 +389,14 @@ static void late_tcp_answers_are_discarded_by_their_number(void **state)
     atomic_store(&b->slave.late_ms, HASTY_MS + 20);
     atomic_store(&b->slave.late_one_in, 2);
     int good = 0;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 8; i++) {
         struct modbus_answer a = ask_hastily(b->link, 1, 10 * i, 4);
         if (a.quality != QUALITY_GOOD)
             continue;
         good++;
         assert_values(&a, 1, 10 * i, 4);
     }
-    assert_true(good >= 4);
+    assert_true(good >= 3);
     assert_true(modbus_link_late(b->link, 1) > 0);
     assert_int_equal(atomic_load(&b->slave.connections), 1);
 }
