@@ -56,7 +56,8 @@ static bool kernel_is_synchronised(void)
 {
     struct timex t;
     memset(&t, 0, sizeof t);
-    return adjtimex(&t) != TIME_ERROR && !(t.status & STA_UNSYNC);
+    int state = adjtimex(&t); /* a hardened service may not ask: then the answer is no, not yes */
+    return state >= 0 && state != TIME_ERROR && !(t.status & STA_UNSYNC);
 }
 
 /* systemd-timesyncd leaves this once it has set the clock; the kernel's flag may lag behind it. */

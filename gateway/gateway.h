@@ -39,6 +39,7 @@ void gateway_summary(struct gateway *g, struct buf *text);
 /* Ends everything in order: pollers, uplinks, then the store commits what is left. False when a thread was
  * stuck (in a name look-up): the process should then leave without gateway_free(). */
 bool gateway_stop(struct gateway *g);
+/* After gateway_stop(), or when it was never started. Accepts NULL. */
 void gateway_free(struct gateway *g);
 
 /* The configured id, or the one kept in state_dir/gateway-id, made there (random, tied to this machine) when
