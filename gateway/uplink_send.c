@@ -135,7 +135,7 @@ int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from
 {
     const size_t limit = payload_limit(s, s->lane_topic[lane]);
     const struct layout *layout;
-    const struct buf *out;
+    const struct buf *out = &s->payload;
 
     if (max_bytes > limit)
         max_bytes = limit;
