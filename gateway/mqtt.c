@@ -18,14 +18,12 @@
 #include "clock.h"
 #include "mqtt_client.h"
 
-enum {
-    GOODBYE_MS =
-        1500, /* for a goodbye nobody waits for; Paho's sender now and then sleeps through a second */
-    PAHO_GRACE_S =
-        5, /* our own connect timeout comes first: Paho's stands still when the clock is set back */
-    OVERHEAD_BYTES = 64, /* of a PUBLISH beside topic, payload and the two properties' texts; generous */
-    PAHO_NO_MEMORY = -99 /* PAHO_MEMORY_ERROR, which its public headers leave out */
-};
+/* Our own connect timeout comes first: Paho's stands still when the clock is set back. */
+enum { PAHO_GRACE_S = 5 };
+/* Of a PUBLISH beside topic, payload and the two properties' texts; generous. */
+enum { OVERHEAD_BYTES = 64 };
+/* Paho's PAHO_MEMORY_ERROR, which its public headers leave out. */
+enum { PAHO_NO_MEMORY = -99 };
 
 /* ---- callbacks: on Paho's threads, under its global lock. Record, signal, return. ---- */
 
@@ -158,23 +156,13 @@ static int on_message(void *context, char *topic, int topic_len, MQTTAsync_messa
     return 1;
 }
 
-/* One line of OpenSSL's error queue, "thread:error:code:library:function:reason:file:line:data". */
 static int on_tls_error(const char *text, size_t len, void *context)
 {
     struct mqtt_conn *c = context;
-    char reason[128] = "";
-    const char *end = text + len;
+    char reason[128];
 
-    for (int field = 0; field < 5 && text != NULL; field++) {
-        text = memchr(text, ':', (size_t)(end - text));
-        if (text != NULL)
-            text++;
-    }
-    if (text != NULL) {
-        const char *stop = memchr(text, ':', (size_t)(end - text));
-        snprintf(reason, sizeof(reason), "%.*s", (int)((stop != NULL ? stop : end) - text), text);
+    if (mqtt_target_tls_reason(text, len, reason, sizeof(reason)))
         mqtt_events_say(c->events, c->generation, reason);
-    }
     return 1;
 }
 
@@ -268,7 +256,7 @@ static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
         o->onFailure = on_connect_failed311;
     }
     o->context = c;
-    o->keepAliveInterval = m->target.keepalive_s;
+    o->keepAliveInterval = m->target.now->keepalive_s;
     o->connectTimeout = (int)(m->target.options.connect_timeout_ms / 1000) + PAHO_GRACE_S;
     o->automaticReconnect = 0;
     o->username = m->target.user;
@@ -281,7 +269,7 @@ static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
         will.retained = 1;
         o->will = &will;
     }
-    if (m->target.url.tls)
+    if (m->target.now->url.tls)
         o->ssl = &tls;
     return MQTTAsync_connect(c->handle, o);
 }
@@ -347,7 +335,7 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
     struct mqtt_item failed = {.kind = MQTT_FAILED, .slot = -1};
     struct err_note why = {0};
 
-    mqtt_disconnect(m, GOODBYE_MS);
+    mqtt_disconnect(m, MQTT_GOODBYE_MS);
     int rc = mqtt_target_set(&m->target, url, user, password, will, note);
     if (rc < 0)
         return rc;
@@ -502,6 +490,6 @@ void mqtt_disconnect(struct mqtt *m, int64_t wait_ms)
 void mqtt_abandon(struct mqtt *m)
 {
     if (m->state == MQTT_STATE_CONNECTED && m->target.options.version == 5)
-        say_goodbye(m, MQTTREASONCODE_DISCONNECT_WITH_WILL_MESSAGE, GOODBYE_MS);
+        say_goodbye(m, MQTTREASONCODE_DISCONNECT_WITH_WILL_MESSAGE, MQTT_GOODBYE_MS);
     mqtt_drop(m);
 }

@@ -16,6 +16,9 @@
 
 enum mqtt_state { MQTT_STATE_IDLE, MQTT_STATE_CONNECTING, MQTT_STATE_CONNECTED };
 
+/* For a goodbye nobody waits for. Paho's sender now and then sleeps through a second. */
+enum { MQTT_GOODBYE_MS = 1500 };
+
 struct mqtt_conn;
 
 struct mqtt_slot {

@@ -28,6 +28,7 @@ int mqtt_target_init(struct mqtt_target *t, const struct mqtt_options *o, struct
         return err_note(note, FG_EINVALID, "version must be 5 or 3.1.1");
     if (o->key_file != NULL && o->cert_file == NULL)
         return err_note(note, FG_EINVALID, "key_file is given but cert_file is not");
+    t->now = &t->known[0];
     t->options = *o;
     t->options.client_id = copy(o->client_id);
     t->options.ca_file = copy(o->ca_file);
@@ -88,20 +89,33 @@ static bool same_url(const struct mqtt_url *a, const struct mqtt_url *b)
            strcmp(a->host, b->host) == 0 && strcmp(a->path, b->path) == 0;
 }
 
+static void know(struct mqtt_target *t, const struct mqtt_url *url)
+{
+    int64_t own_s = t->options.keepalive_ms / 1000;
+
+    for (int i = 0; i < MQTT_KNOWN; i++) {
+        if (same_url(&t->known[i].url, url)) {
+            t->now = &t->known[i];
+            return;
+        }
+    }
+    t->now = &t->known[t->next_known];
+    t->next_known = (t->next_known + 1) % MQTT_KNOWN;
+    *t->now = (struct mqtt_known){.url = *url,
+                                  .keepalive_s = own_s < 1       ? 1
+                                                 : own_s > 65535 ? 65535
+                                                                 : (int)own_s};
+}
+
 int mqtt_target_set(struct mqtt_target *t, const char *text, const char *user, const char *password,
                     const struct mqtt_will *will, struct err_note *note)
 {
-    int64_t own_s = t->options.keepalive_ms / 1000;
     struct mqtt_url url;
 
     int rc = mqtt_url_parse(text, &url, note);
     if (rc < 0)
         return rc;
-    if (!same_url(&url, &t->url)) {
-        t->url = url;
-        t->turn = 0;
-        t->keepalive_s = own_s < 1 ? 1 : own_s > 65535 ? 65535 : (int)own_s;
-    }
+    know(t, &url);
     if (remember_login(t, user, password, will) < 0)
         return err_note(note, FG_ENOMEM, "out of memory");
     return 0;
@@ -113,7 +127,7 @@ static int check_files(const struct mqtt_target *t, struct err_note *note)
     static const char *const NAMES[] = {"ca_file", "cert_file", "key_file"};
     const char *const paths[] = {t->options.ca_file, t->options.cert_file, t->options.key_file};
 
-    for (size_t i = 0; t->url.tls && i < sizeof(paths) / sizeof(paths[0]); i++) {
+    for (size_t i = 0; t->now->url.tls && i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (paths[i] != NULL && access(paths[i], R_OK) != 0)
             return err_note(note, FG_EIO, "%s %s: %s; check that it exists and that the service may read it",
                             NAMES[i], paths[i], strerror(errno));
@@ -125,7 +139,7 @@ int mqtt_target_find(struct mqtt_target *t, struct err_note *note)
 {
     int rc = check_files(t, note);
 
-    return rc < 0 ? rc : mqtt_resolve(&t->url, t->turn, &t->address, note);
+    return rc < 0 ? rc : mqtt_resolve(&t->now->url, t->now->turn, &t->address, note);
 }
 
 /* For plain MQTT Paho gets the address that was found. For TLS and websockets it needs the name itself
@@ -134,7 +148,7 @@ int mqtt_target_find(struct mqtt_target *t, struct err_note *note)
  * option. */
 void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size)
 {
-    const struct mqtt_url *u = &t->url;
+    const struct mqtt_url *u = &t->now->url;
     const char *scheme = u->websocket ? (u->tls ? "wss" : "ws") : (u->tls ? "ssl" : "tcp");
     bool v6 = strchr(u->host, ':') != NULL;
 
@@ -148,7 +162,7 @@ void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size)
 /* Paho loses the errno; a bare TCP connection brings it back, or shows that the trouble lies above TCP. */
 static void explain_attempt(const struct mqtt_target *t, const char *said, char *ret, size_t size)
 {
-    const struct mqtt_url *u = &t->url;
+    const struct mqtt_url *u = &t->now->url;
 
     if (u->tls && said[0] != '\0') {
         snprintf(ret, size,
@@ -184,4 +198,19 @@ void mqtt_target_explain(const struct mqtt_target *t, enum mqtt_event_kind kind,
         snprintf(ret, size, "%s", said);
     else
         explain_attempt(t, said, ret, size);
+}
+
+bool mqtt_target_tls_reason(const char *line, size_t len, char *ret, size_t size)
+{
+    const char *end = line + len;
+
+    for (int field = 0; field < 5; field++) {
+        line = memchr(line, ':', (size_t)(end - line));
+        if (line == NULL)
+            return false;
+        line++;
+    }
+    const char *stop = memchr(line, ':', (size_t)(end - line));
+    snprintf(ret, size, "%.*s", (int)((stop != NULL ? stop : end) - line), line);
+    return true;
 }

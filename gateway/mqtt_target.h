@@ -15,19 +15,28 @@
 #include "mqtt.h"
 #include "mqtt_resolve.h"
 
+/* What is worth keeping of a broker while another one is tried. */
+struct mqtt_known {
+    struct mqtt_url url;
+    unsigned turn;   /* which of the host's addresses is next */
+    int keepalive_s; /* ours, or less when this broker has demanded it */
+};
+
+enum { MQTT_KNOWN = 4 };
+
 struct mqtt_target {
     struct mqtt_options options;
-    struct mqtt_url url;
     struct mqtt_address address; /* after mqtt_target_find() */
-    unsigned turn;               /* which of the host's addresses is next */
-    int keepalive_s;             /* ours, or less when this url's broker has demanded it */
+    struct mqtt_known known[MQTT_KNOWN];
+    unsigned next_known; /* the one to be replaced */
+    struct mqtt_known *now;
     char *user, *password;
     struct mqtt_will will; /* topic NULL: none */
 };
 
 int mqtt_target_init(struct mqtt_target *t, const struct mqtt_options *options, struct err_note *note);
 void mqtt_target_fini(struct mqtt_target *t);
-/* A url other than the one before begins anew with its first address and our own keepalive. */
+/* Remembers of a few brokers which address is next and what keepalive they demanded. */
 int mqtt_target_set(struct mqtt_target *t, const char *url, const char *user, const char *password,
                     const struct mqtt_will *will, struct err_note *note);
 /* Checks that the files can be read, and resolves the name. */
@@ -38,5 +47,8 @@ void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size);
  * known already, or "". */
 void mqtt_target_explain(const struct mqtt_target *t, enum mqtt_event_kind kind, int reason, const char *said,
                          char *ret, size_t size);
+/* The reason in a line of OpenSSL's error queue, "thread:error:code:library:function:reason:file:line:data".
+ * Any thread. */
+bool mqtt_target_tls_reason(const char *line, size_t len, char *ret, size_t size);
 
 #endif

@@ -6,16 +6,14 @@
 #include "clock.h"
 #include "mqtt_client.h"
 
-enum { GOODBYE_MS = 1500 };
-
 /* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. */
 static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item)
 {
-    if (item->keepalive_s == 0 || item->keepalive_s >= m->target.keepalive_s)
+    if (item->keepalive_s == 0 || item->keepalive_s >= m->target.now->keepalive_s)
         return false;
-    m->target.keepalive_s = item->keepalive_s;
+    m->target.now->keepalive_s = item->keepalive_s;
     m->state = MQTT_STATE_CONNECTED;
-    mqtt_disconnect(m, GOODBYE_MS);
+    mqtt_disconnect(m, MQTT_GOODBYE_MS);
     return mqtt_start(m, mqtt_events_restart(&m->events), NULL) == 0;
 }
 
@@ -26,7 +24,7 @@ static void take_connected(struct mqtt *m, const struct mqtt_item *item, struct 
     m->max_packet = item->max_packet;
     ret->receive_max = item->receive_max;
     ret->max_packet = item->max_packet;
-    ret->keepalive_ms = (int64_t)m->target.keepalive_s * 1000;
+    ret->keepalive_ms = (int64_t)m->target.now->keepalive_s * 1000;
     ret->session_present = item->session_present;
 }
 
@@ -46,7 +44,7 @@ static void take_end(struct mqtt *m, const struct mqtt_item *item, const char *s
 {
     mqtt_drop(m);
     if (item->kind == MQTT_FAILED)
-        m->target.turn++;
+        m->target.now->turn++;
     mqtt_target_explain(&m->target, item->kind, item->reason, said, m->text, sizeof(m->text));
     ret->text = m->text;
 }
@@ -90,10 +88,10 @@ static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said,
 static void take_silence(struct mqtt *m, struct mqtt_event *ret)
 {
     mqtt_drop(m);
-    m->target.turn++;
+    m->target.now->turn++;
     snprintf(m->text, sizeof(m->text),
-             "no answer from %s port %d (%s) in %lld s; check the link and the port", m->target.url.host,
-             m->target.url.port, m->target.address.text,
+             "no answer from %s port %d (%s) in %lld s; check the link and the port", m->target.now->url.host,
+             m->target.now->url.port, m->target.address.text,
              (long long)(m->target.options.connect_timeout_ms / 1000));
     ret->kind = MQTT_FAILED;
     ret->reason = -1;

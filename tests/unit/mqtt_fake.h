@@ -15,6 +15,7 @@
 
 #include "broker.h"
 
+#include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
 
@@ -24,7 +25,8 @@ struct mqtt_fake {
     const char *answer;  /* answers the second packet, or comes at once; NULL: none */
     int connack_len, answer_len;
     bool at_once;
-    int tick_ms; /* 0: does not tick */
+    bool websocket; /* the first packet is then the upgrade, and answers are framed */
+    int tick_ms;    /* 0: does not tick */
     int listener, stop[2];
     pthread_t thread;
 };
@@ -38,12 +40,45 @@ static inline void mqtt_fake_send(int fd, const char *bytes, int len)
         fprintf(stderr, "mqtt_fake: cannot send\n");
 }
 
+/* RFC 6455, 4.2.2: the key with a fixed GUID behind it, hashed. */
+static inline void mqtt_fake_upgrade(int fd, const char *request)
+{
+    static const char GUID[] = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+    const char *key = strcasestr(request, "Sec-WebSocket-Key: ");
+    unsigned char text[128], hash[EVP_MAX_MD_SIZE], accepted[64];
+    char answer[256];
+    unsigned len = 0;
+
+    if (key == NULL)
+        return;
+    int n = snprintf((char *)text, sizeof(text), "%.24s%s", key + 19, GUID);
+    EVP_Digest(text, (size_t)n, hash, &len, EVP_sha1(), NULL);
+    EVP_EncodeBlock(accepted, hash, (int)len);
+    n = snprintf(answer, sizeof(answer),
+                 "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                 "Sec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n",
+                 accepted);
+    mqtt_fake_send(fd, answer, n);
+}
+
+static inline void mqtt_fake_answer(const struct mqtt_fake *f, int fd, const char *bytes, int len)
+{
+    char framed[128] = {(char)0x82, (char)len};
+
+    if (!f->websocket || bytes == NULL || len > 125) {
+        mqtt_fake_send(fd, bytes, len);
+        return;
+    }
+    memcpy(framed + 2, bytes, (size_t)len);
+    mqtt_fake_send(fd, framed, len + 2);
+}
+
 /* Until the client has gone or the fake is stopped. */
 static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = f->stop[0], .events = POLLIN}};
     char bytes[4096];
-    int packets = 0;
+    int packets = f->websocket ? -1 : 0;
 
     for (;;) {
         int ready = poll(p, 2, f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
@@ -53,13 +88,17 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
             mqtt_fake_send(fd, "\xd0\x00", 2);
             continue;
         }
-        if (recv(fd, bytes, sizeof(bytes), 0) <= 0)
+        ssize_t got = recv(fd, bytes, sizeof(bytes) - 1, 0);
+        if (got <= 0)
             return;
+        bytes[got] = '\0';
         packets++;
+        if (packets == 0)
+            mqtt_fake_upgrade(fd, bytes);
         if (packets == 1)
-            mqtt_fake_send(fd, f->connack, f->connack_len);
+            mqtt_fake_answer(f, fd, f->connack, f->connack_len);
         if ((packets == 1 && f->at_once) || (packets == 2 && !f->at_once))
-            mqtt_fake_send(fd, f->answer, f->answer_len);
+            mqtt_fake_answer(f, fd, f->answer, f->answer_len);
     }
 }
 

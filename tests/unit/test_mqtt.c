@@ -1,132 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker.h"
-#include "certs.h"
-#include "mqtt_fake.h"
+#include "mqtt_world.h"
 
-#include "../../gateway/clock.h"
-#include "../../gateway/mqtt.h"
-
-#define PATIENCE_MS 10000
-
-/* What all tests share: Paho's threads (kept by one idle client) and the brokers. Each test uses topics of
- * its own. */
+/* Each test uses topics of its own. */
 struct world {
-    struct mqtt *keeper; /* connected to the ticker */
-    struct mqtt_fake ticker;
-    struct broker plain;  /* anonymous may use ok/#; user farm, password rice */
-    struct broker secure; /* TLS, localhost only in its certificate; wants no client certificate */
-    struct broker mutual; /* TLS with client certificates */
-    struct broker spare;  /* for the test that needs one of its own */
+    struct quick quick;
+    struct broker plain; /* anonymous may use ok/# */
+    struct broker spare; /* for a test that needs one of its own */
 };
-
-static struct mqtt_options options_of(const char *client_id, int version)
-{
-    return (struct mqtt_options){
-        .client_id = client_id, .version = version, .keepalive_ms = 60000, .connect_timeout_ms = 5000};
-}
-
-static struct mqtt *client_with(const struct mqtt_options *options)
-{
-    struct err_note note = {0};
-    struct mqtt *m = NULL;
-
-    if (mqtt_new(options, &m, &note) != 0)
-        fail_msg("mqtt_new: %s", note.text);
-    return m;
-}
-
-static struct mqtt *client(const char *client_id, int version)
-{
-    struct mqtt_options o = options_of(client_id, version);
-
-    return client_with(&o);
-}
-
-static struct mqtt_event next(struct mqtt *m)
-{
-    struct mqtt_event e;
-
-    mqtt_wait(m, clock_mono_ms() + PATIENCE_MS, &e);
-    return e;
-}
-
-static struct mqtt_event expect(struct mqtt *m, enum mqtt_event_kind kind)
-{
-    struct mqtt_event e = next(m);
-
-    if (e.kind != kind)
-        fail_msg("event %d instead of %d, reason %d: %s", (int)e.kind, (int)kind, e.reason,
-                 e.text ? e.text : "");
-    return e;
-}
-
-static void expect_text(const char *text, const char *part)
-{
-    if (text == NULL || strstr(text, part) == NULL)
-        fail_msg("no \"%s\" in \"%s\"", part, text ? text : "(null)");
-}
-
-static void begin(struct mqtt *m, const char *scheme, const char *host, int port)
-{
-    struct err_note note = {0};
-    char url[128];
-
-    snprintf(url, sizeof(url), "%s://%s:%d", scheme, host, port);
-    if (mqtt_connect(m, url, NULL, NULL, NULL, &note) != 0)
-        fail_msg("mqtt_connect %s: %s", url, note.text);
-}
-
-static struct mqtt_event join(struct mqtt *m, const struct broker *b)
-{
-    begin(m, "mqtt", "127.0.0.1", b->port);
-    return expect(m, MQTT_CONNECTED);
-}
-
-static uint32_t publish(struct mqtt *m, const char *topic, const char *payload, bool retained)
-{
-    struct mqtt_message message = {.topic = topic,
-                                   .payload = payload,
-                                   .len = strlen(payload),
-                                   .retained = retained,
-                                   .content_type = "application/json"};
-    uint32_t token = 0;
-
-    assert_int_equal(mqtt_publish(m, &message, &token), 0);
-    assert_int_not_equal(token, 0);
-    return token;
-}
-
-static void expect_message(struct mqtt *m, const char *topic, const char *payload)
-{
-    struct mqtt_event e = expect(m, MQTT_MESSAGE);
-
-    assert_string_equal(e.topic, topic);
-    assert_int_equal(e.len, strlen(payload));
-    assert_memory_equal(e.payload, payload, e.len);
-}
-
-/* A client that hears a topic; ready when its own message has come back. */
-static struct mqtt *listener(const struct broker *b, const char *client_id, const char *topic,
-                             const char *probe_topic)
-{
-    struct mqtt *m = client(client_id, 5);
-
-    join(m, b);
-    assert_int_equal(mqtt_subscribe(m, topic), 0);
-    uint32_t token = publish(m, probe_topic, "ready", false);
-    for (int seen = 0; seen != 3;) {
-        struct mqtt_event e = next(m);
-        if (e.kind == MQTT_MESSAGE) {
-            seen |= 1;
-        } else if (e.kind == MQTT_ACKED) {
-            assert_int_equal(e.token, token);
-            seen |= 2;
-        } else {
-            fail_msg("event %d", (int)e.kind);
-        }
-    }
-    return m;
-}
 
 /* ---- connecting and publishing ---- */
 
@@ -470,216 +350,18 @@ static void a_wake_ends_a_wait_once(void **state)
     mqtt_free(m);
 }
 
-/* ---- failing ---- */
-
-static void urls_and_options_that_cannot_work_are_refused_with_a_note(void **state)
-{
-    (void)state;
-    static const char *const BAD[] = {"127.0.0.1:1883", "http://x",       "mqtt://",
-                                      "mqtt://x:0",     "mqtt://x:70000", "mqtt://u:p@x",
-                                      "mqtt://[::1",    "mqtt://x:18x",   "mqtt://x/path"};
-    struct mqtt *m = client("bad", 5), *none = NULL;
-    struct err_note note;
-
-    for (size_t i = 0; i < sizeof(BAD) / sizeof(BAD[0]); i++) {
-        note.text[0] = '\0';
-        assert_int_equal(mqtt_connect(m, BAD[i], NULL, NULL, NULL, &note), FG_EINVALID);
-        assert_true(note.text[0] != '\0');
-        assert_null(strstr(note.text, "u:p"));
-    }
-    mqtt_free(m);
-    struct mqtt_options o = options_of("", 5);
-    assert_int_equal(mqtt_new(&o, &none, &note), FG_EINVALID);
-    o = options_of("x", 4);
-    assert_int_equal(mqtt_new(&o, &none, &note), FG_EINVALID);
-}
-
-static void an_unknown_host_fails_by_name(void **state)
-{
-    (void)state;
-    struct mqtt *m = client("unknown", 5);
-
-    begin(m, "mqtt", "nosuchhost.invalid", 1883);
-    expect_text(expect(m, MQTT_FAILED).text, "nosuchhost.invalid");
-    mqtt_free(m);
-}
-
-static void a_wrong_password_is_told_in_words_under_both_versions(void **state)
-{
-    struct world *w = *state;
-    static const int VERSIONS[] = {5, 311};
-    char url[64];
-
-    snprintf(url, sizeof(url), "mqtt://127.0.0.1:%d", w->plain.port);
-    for (int i = 0; i < 2; i++) {
-        struct mqtt *m = client("login", VERSIONS[i]);
-        assert_int_equal(mqtt_connect(m, url, "farm", "wheat", NULL, NULL), 0);
-        struct mqtt_event e = expect(m, MQTT_FAILED);
-        assert_int_equal(e.reason, 135); /* what mosquitto answers */
-        expect_text(e.text, "not authorised");
-        assert_int_equal(mqtt_connect(m, url, "farm", "rice", NULL, NULL), 0);
-        expect(m, MQTT_CONNECTED);
-        mqtt_free(m);
-    }
-}
-
-static void a_server_that_says_nothing_fails_at_our_own_timeout(void **state)
-{
-    (void)state;
-    struct mqtt_options o = options_of("silence", 5);
-    struct mqtt_fake f = {0};
-
-    o.connect_timeout_ms = 200;
-    mqtt_fake_start(&f);
-    struct mqtt *m = client_with(&o);
-    int64_t begun = clock_mono_ms();
-    begin(m, "mqtt", "127.0.0.1", f.port);
-    expect_text(expect(m, MQTT_FAILED).text, "no answer");
-    assert_true(clock_mono_ms() - begun < 3000);
-    mqtt_free(m);
-    mqtt_fake_stop(&f);
-}
-
-/* ---- TLS ---- */
-
-static struct mqtt *tls_client(const char *client_id, const struct broker *b, const char *ca,
-                               const char *cert)
-{
-    struct mqtt_options o = options_of(client_id, 5);
-    char ca_path[160], cert_path[160], key_path[160], name[64];
-
-    broker_path(b, ca, ca_path, sizeof(ca_path));
-    o.ca_file = ca_path;
-    if (cert != NULL) {
-        snprintf(name, sizeof(name), "%s.crt", cert);
-        broker_path(b, name, cert_path, sizeof(cert_path));
-        snprintf(name, sizeof(name), "%s.key", cert);
-        broker_path(b, name, key_path, sizeof(key_path));
-        o.cert_file = cert_path;
-        o.key_file = key_path;
-    }
-    return client_with(&o);
-}
-
-static void tls_with_the_right_ca_and_host_works(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("tls", &w->secure, "ca.crt", NULL);
-
-    begin(m, "mqtts", "localhost", w->secure.port);
-    expect(m, MQTT_CONNECTED);
-    publish(m, "t", "{}", false);
-    expect(m, MQTT_ACKED);
-    mqtt_free(m);
-}
-
-static void tls_with_an_unknown_ca_fails_with_openssls_reason(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("wrongca", &w->secure, "other.crt", NULL);
-
-    begin(m, "mqtts", "localhost", w->secure.port);
-    expect_text(expect(m, MQTT_FAILED).text, "certificate verify failed");
-    mqtt_free(m);
-}
-
-static void tls_for_another_host_fails_with_a_hint_at_the_name(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("wronghost", &w->secure, "ca.crt", NULL);
-
-    begin(m, "mqtts", "127.0.0.1", w->secure.port);
-    expect_text(expect(m, MQTT_FAILED).text, "another host");
-    mqtt_free(m);
-}
-
-static void a_missing_ca_file_is_named(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("noca", &w->secure, "nosuch.crt", NULL);
-
-    begin(m, "mqtts", "localhost", w->secure.port);
-    expect_text(expect(m, MQTT_FAILED).text, "nosuch.crt");
-    mqtt_free(m);
-}
-
-static void a_client_certificate_opens_a_broker_that_wants_one(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("mutual", &w->mutual, "ca.crt", "client");
-
-    begin(m, "mqtts", "localhost", w->mutual.port);
-    expect(m, MQTT_CONNECTED);
-    mqtt_free(m);
-    m = tls_client("mutual-without", &w->mutual, "ca.crt", NULL);
-    begin(m, "mqtts", "localhost", w->mutual.port);
-    assert_non_null(expect(m, MQTT_FAILED).text);
-    mqtt_free(m);
-}
-
-static void one_client_can_change_between_tls_and_plain(void **state)
-{
-    struct world *w = *state;
-    struct mqtt *m = tls_client("changing", &w->secure, "ca.crt", NULL);
-
-    for (int i = 0; i < 2; i++) {
-        begin(m, "mqtts", "localhost", w->secure.port);
-        expect(m, MQTT_CONNECTED);
-        begin(m, "mqtt", "127.0.0.1", w->plain.port);
-        expect(m, MQTT_CONNECTED);
-        publish(m, "ok/changing", "{}", false);
-        expect(m, MQTT_ACKED);
-    }
-    mqtt_free(m);
-}
-
 /* ---- the world ---- */
-
-static void make_certs(const char *dir)
-{
-    struct cert ca = cert_make(dir, (struct cert_wish){.name = "ca", .ca = true});
-    struct cert other = cert_make(dir, (struct cert_wish){.name = "other", .ca = true});
-    struct cert server =
-        cert_make(dir, (struct cert_wish){.name = "server", .san = "DNS:localhost", .from = &ca});
-    struct cert user = cert_make(dir, (struct cert_wish){.name = "client", .from = &ca});
-
-    cert_free(&ca);
-    cert_free(&other);
-    cert_free(&server);
-    cert_free(&user);
-}
-
-static void start_tls(struct broker *b, bool mutual)
-{
-    char config[512];
-
-    broker_prepare(b);
-    make_certs(b->dir);
-    snprintf(config, sizeof(config),
-             "allow_anonymous true\ncafile %s/ca.crt\ncertfile %s/server.crt\nkeyfile %s/server.key\n%s",
-             b->dir, b->dir, b->dir, mutual ? "require_certificate true\n" : "");
-    broker_run(b, config);
-}
 
 static int start_world(void **state)
 {
     static struct world w;
-    char config[512], command[256];
+    char config[256];
 
-    w.ticker = (struct mqtt_fake){.connack = MQTT_FAKE_CONNACK5, .connack_len = 5, .tick_ms = 2};
-    mqtt_fake_start(&w.ticker);
-    w.keeper = client("keeper", 5);
-    begin(w.keeper, "mqtt", "127.0.0.1", w.ticker.port);
-    expect(w.keeper, MQTT_CONNECTED);
+    quick_start(&w.quick);
     broker_prepare(&w.plain);
-    broker_file(&w.plain, "acl", "topic readwrite ok/#\nuser farm\ntopic readwrite ok/#\n");
-    snprintf(command, sizeof(command), "mosquitto_passwd -b -c %s/passwords farm rice", w.plain.dir);
-    assert_int_equal(system(command), 0);
-    snprintf(config, sizeof(config), "allow_anonymous true\npassword_file %s/passwords\nacl_file %s/acl\n",
-             w.plain.dir, w.plain.dir);
+    broker_file(&w.plain, "acl", "topic readwrite ok/#\n");
+    snprintf(config, sizeof(config), "allow_anonymous true\nacl_file %s/acl\n", w.plain.dir);
     broker_run(&w.plain, config);
-    start_tls(&w.secure, false);
-    start_tls(&w.mutual, true);
     *state = &w;
     return 0;
 }
@@ -699,10 +381,7 @@ static int stop_world(void **state)
     struct world *w = *state;
 
     broker_stop(&w->plain);
-    broker_stop(&w->secure);
-    broker_stop(&w->mutual);
-    mqtt_free(w->keeper);
-    mqtt_fake_stop(&w->ticker);
+    quick_stop(&w->quick);
     return 0;
 }
 
@@ -728,16 +407,6 @@ int main(void)
         TEST(a_broker_that_ends_the_connection_is_quoted),
         TEST(a_shorter_keepalive_of_the_broker_is_used_before_the_connection_is_reported),
         TEST(a_wake_ends_a_wait_once),
-        TEST(urls_and_options_that_cannot_work_are_refused_with_a_note),
-        TEST(an_unknown_host_fails_by_name),
-        TEST(a_wrong_password_is_told_in_words_under_both_versions),
-        TEST(a_server_that_says_nothing_fails_at_our_own_timeout),
-        TEST(tls_with_the_right_ca_and_host_works),
-        TEST(tls_with_an_unknown_ca_fails_with_openssls_reason),
-        TEST(tls_for_another_host_fails_with_a_hint_at_the_name),
-        TEST(a_missing_ca_file_is_named),
-        TEST(a_client_certificate_opens_a_broker_that_wants_one),
-        TEST(one_client_can_change_between_tls_and_plain),
     };
     if (access(BROKER_PROGRAM, X_OK) != 0) {
         printf("SKIP: %s is not installed\n", BROKER_PROGRAM);
