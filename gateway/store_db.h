@@ -28,6 +28,7 @@ enum store_stmt {
     STMT_DELETE,        /* first last */
     STMT_RANGE,         /* first last -> columns as in STMT_INSERT */
     STMT_ONE,           /* seq -> the same */
+    STMT_EVENTS,        /* first last -> seq body */
     STMT_PAGE_COUNT,    /* -> pages */
     STMT_FREE_COUNT,    /* -> pages */
     STMT_META_SET,      /* key value */

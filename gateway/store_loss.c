@@ -4,10 +4,12 @@
 #include <assert.h>
 #include <inttypes.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "json.h"
 #include "store_group.h"
 #include "store_record.h"
 #include "store_streams.h"
@@ -22,64 +24,6 @@ int store_loss_init(struct store *s)
     return s->losses && s->was_losses ? 0 : FG_ENOMEM;
 }
 
-static struct store_loss *continued(struct store *s, size_t uplink, enum store_loss_reason reason,
-                                    const char *stream, uint64_t first)
-{
-    struct store_loss *newest = NULL;
-    size_t open = 0;
-    for (size_t i = 0; i < s->loss_count; i++) {
-        struct store_loss *l = &s->losses[i];
-        if (l->uplink != uplink || l->reason != reason || l->in_group)
-            continue;
-        open++;
-        newest = l;
-        if (l->last + 1 == first && strcmp(l->stream, stream) == 0)
-            return l;
-    }
-    /* Too many pieces: one event that covers more than was lost, and counts exactly, is better than more
-     * events than records. */
-    return open >= STORE_LOSS_OPEN || s->loss_count == s->loss_cap ? newest : NULL;
-}
-
-static void add_piece(struct store *s, size_t uplink, enum store_loss_reason reason, uint64_t first,
-                      uint64_t last)
-{
-    const char *stream = store_stream_at(s, first)->id;
-    struct store_loss *l = continued(s, uplink, reason, stream, first);
-    int64_t last_ts = store_record_ts(&s->db, last);
-    if (!l) {
-        assert(s->loss_count < s->loss_cap); /* told only once per commit: see store_loss_init() */
-        l = &s->losses[s->loss_count++];
-        *l = (struct store_loss){.uplink = uplink, .reason = reason, .first = first, .last = last};
-        memcpy(l->stream, stream, sizeof l->stream);
-        l->first_ts = store_record_ts(&s->db, first);
-        l->since_mono_ms = clock_mono_ms();
-    }
-    if (first < l->first) {
-        l->first = first;
-        l->first_ts = store_record_ts(&s->db, first);
-    }
-    if (last >= l->last) {
-        l->last = last;
-        l->last_ts = last_ts;
-    }
-    l->count += last - first + 1;
-    s->losses_dirty = true;
-}
-
-void store_loss_add(struct store *s, size_t uplink, enum store_loss_reason reason, uint64_t first,
-                    uint64_t last)
-{
-    while (first <= last) {
-        uint64_t end = store_stream_end(s, first);
-        uint64_t piece = last < end ? last : end;
-        add_piece(s, uplink, reason, first, piece);
-        if (piece == last)
-            break;
-        first = piece + 1;
-    }
-}
-
 static const char *reason_word(enum store_loss_reason reason)
 {
     switch (reason) {
@@ -91,6 +35,111 @@ static const char *reason_word(enum store_loss_reason reason)
         return "refused";
     }
     return "";
+}
+
+/* The open loss that a piece continues, or must be merged with; NULL: it begins a new one. */
+static struct store_loss *continued(struct store *s, const struct store_loss *piece)
+{
+    struct store_loss *newest = NULL;
+    size_t open = 0;
+    for (size_t i = 0; i < s->loss_count; i++) {
+        struct store_loss *l = &s->losses[i];
+        if (l->uplink != piece->uplink || l->reason != piece->reason || l->in_group)
+            continue;
+        open++;
+        newest = l;
+        bool touches = l->last + 1 == piece->first || piece->last + 1 == l->first;
+        if (touches && strcmp(l->stream, piece->stream) == 0)
+            return l;
+    }
+    /* Too many pieces: one event that covers more than was lost, and counts exactly, is better than more
+     * events than records. */
+    return open >= STORE_LOSS_OPEN || s->loss_count == s->loss_cap ? newest : NULL;
+}
+
+static void add_piece(struct store *s, struct store_loss *piece)
+{
+    struct store_loss *l = continued(s, piece);
+    s->losses_dirty = true;
+    if (!l) {
+        assert(s->loss_count < s->loss_cap); /* told only once per commit: see store_loss_init() */
+        piece->since_mono_ms = clock_mono_ms();
+        s->losses[s->loss_count++] = *piece;
+        return;
+    }
+    if (piece->first < l->first) {
+        l->first = piece->first;
+        l->first_ts = piece->first_ts;
+    }
+    if (piece->last > l->last) {
+        l->last = piece->last;
+        l->last_ts = piece->last_ts;
+    }
+    l->count += piece->count;
+}
+
+void store_loss_add(struct store *s, size_t uplink, enum store_loss_reason reason, uint64_t first,
+                    uint64_t last)
+{
+    while (first <= last) {
+        uint64_t end = store_stream_end(s, first);
+        struct store_loss piece = {
+            .uplink = uplink, .reason = reason, .first = first, .last = last < end ? last : end};
+        memcpy(piece.stream, store_stream_at(s, first)->id, sizeof piece.stream);
+        piece.count = piece.last - first + 1;
+        piece.first_ts = store_record_ts(&s->db, first);
+        piece.last_ts = piece.count > 1 ? store_record_ts(&s->db, piece.last) : piece.first_ts;
+        add_piece(s, &piece);
+        if (piece.last == last)
+            break;
+        first = piece.last + 1;
+    }
+}
+
+static bool reason_from(const char *word, enum store_loss_reason *ret)
+{
+    for (int i = 0; i < STORE_LOSS_REASONS; i++) {
+        *ret = (enum store_loss_reason)i;
+        if (strcmp(word, reason_word(*ret)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void keep_event(struct store *s, size_t uplink, uint64_t seq, const cJSON *event)
+{
+    struct store_loss l = {.uplink = uplink};
+    if (strcmp(json_string(event, "event", ""), "samples_dropped") != 0 ||
+        strcmp(json_string(event, "uplink", ""), s->uplinks[uplink].name) != 0 ||
+        !reason_from(json_string(event, "reason", ""), &l.reason))
+        return;
+    snprintf(l.stream, sizeof l.stream, "%s", json_string(event, "stream", store_stream_at(s, seq)->id));
+    l.first = (uint64_t)json_int(event, "from", 0);
+    l.last = (uint64_t)json_int(event, "to", 0);
+    l.count = (uint64_t)json_int(event, "count", 0);
+    l.first_ts = json_int(event, "first_ts", STORE_TS_UNKNOWN);
+    l.last_ts = json_int(event, "last_ts", STORE_TS_UNKNOWN);
+    add_piece(s, &l);
+}
+
+int store_loss_keep(struct store *s, size_t uplink, uint64_t first, uint64_t last)
+{
+    sqlite3_stmt *stmt = s->db.stmt[STMT_EVENTS];
+    int rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)first);
+    sqlite3_bind_int64(stmt, 2, (int64_t)last);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        uint64_t seq = (uint64_t)sqlite3_column_int64(stmt, 0);
+        const char *body = (const char *)sqlite3_column_text(stmt, 1);
+        if (!body || !seqset_has(&s->uplinks[uplink].waiting, seq))
+            continue;
+        cJSON *event = json_parse(body, (size_t)sqlite3_column_bytes(stmt, 1));
+        if (event)
+            keep_event(s, uplink, seq, event);
+        cJSON_Delete(event);
+    }
+    sqlite3_reset(stmt);
+    return store_db_error(rc);
 }
 
 static void add_ts(struct buf *out, const char *key, int64_t ts)

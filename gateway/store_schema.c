@@ -57,6 +57,8 @@ const char *store_schema_statement(enum store_stmt which)
         return "SELECT " COLUMNS " FROM record WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq";
     case STMT_ONE:
         return "SELECT " COLUMNS " FROM record WHERE seq = ?1";
+    case STMT_EVENTS:
+        return "SELECT seq, body FROM record WHERE seq BETWEEN ?1 AND ?2 AND device IS NULL";
     case STMT_PAGE_COUNT:
         return "PRAGMA page_count";
     case STMT_FREE_COUNT:

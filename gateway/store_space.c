@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include "store_loss.h"
 #include "store_progress.h"
 
 #define MARK_MOST_MS (3600 * INT64_C(1000))
@@ -39,8 +40,14 @@ static int forget(struct store *s, struct seqset_range r)
 {
     struct seqset_range hole;
     int err = store_snapshot_take(s);
-    for (size_t i = 0; i < s->uplink_count && !err; i++)
-        err = store_progress_drop(s, i, r.first, r.last, LOSS_FULL);
+    struct seqset_range w;
+    for (size_t i = 0; i < s->uplink_count && !err; i++) {
+        if (!seqset_next(&s->uplinks[i].waiting, r.first, r.last, &w))
+            continue;
+        err = store_loss_keep(s, i, w.first, r.last);
+        if (!err)
+            err = store_progress_drop(s, i, r.first, r.last, LOSS_FULL);
+    }
     if (err)
         return err;
     int64_t range[] = {(int64_t)r.first, (int64_t)r.last};
