@@ -41,8 +41,8 @@ struct device {
     int64_t timeout_ms, gap_ms;
     uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
     uint16_t given_registers, given_hole;
-    uint32_t opened; /* the connection for which the above was learned */
-    size_t turn;     /* rotates what is asked first while nothing is answered */
+    uint32_t returns; /* of the link, when the above was learned */
+    size_t turn;      /* rotates what is asked first while nothing is answered */
     uint32_t *order;
     bool *selected, *apart, *single;
     struct point_state *states;
@@ -389,13 +389,14 @@ static void ask_singly(struct poll_run *run, const struct modbus_block *b)
 static void select_points(struct poll_run *run, const bool *due)
 {
     struct device *d = run->d;
-    uint32_t opened = modbus_link_opened(run->m->link);
+    uint32_t returns = modbus_link_returns(run->m->link);
+    bool same = returns == d->returns;
     int64_t now = clock_mono_ms();
     bool any = false;
     size_t spare = d->count;
     for (size_t i = 0; i < d->count; i++) {
         run->readings[i] = (struct reading){.quality = due[i] ? QUALITY_NO_REPLY : QUALITY_NOT_DUE};
-        bool rests = d->apart[i] && opened == d->opened && now < d->states[i].retry_mono_ms;
+        bool rests = d->apart[i] && same && now < d->states[i].retry_mono_ms;
         d->selected[i] = due[i] && !rests;
         any |= d->selected[i];
         if (!due[i] || !rests)
@@ -406,11 +407,11 @@ static void select_points(struct poll_run *run, const bool *due)
     }
     if (!any && spare < d->count) /* something has to be asked, to know whether the device is there at all */
         d->selected[spare] = true;
-    if (opened != d->opened) { /* perhaps it is another device now */
+    if (!same) { /* perhaps it is another device now */
         d->max_registers = d->given_registers;
         d->max_hole = d->given_hole;
     }
-    d->opened = opened;
+    d->returns = returns;
 }
 
 /* Which block to begin with: one that was answered last time, because a device is taken for dead when the

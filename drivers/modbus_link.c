@@ -44,7 +44,8 @@ struct modbus_link {
     int64_t quiet_since_us;  /* the last byte seen, or the end of our own transmission */
     int64_t reopen_at_us;
     struct err_note failure; /* why it is not open */
-    atomic_uint opened;
+    bool was_open, away;     /* at some time; since the last success */
+    uint32_t returns;
     uint16_t transaction;
     unsigned timeouts; /* in a row */
     int silent_unit;   /* whose they were; -1: of several */
@@ -158,10 +159,14 @@ static int open_link(struct modbus_link *l, struct modbus_answer *answer)
     if (rc < 0) {
         close_link(l);
         l->reopen_at_us = clock_mono_us() + REOPEN_AFTER_US;
+        l->away = true;
         answer->note = l->failure;
         return rc;
     }
-    answer->reconnected = atomic_fetch_add(&l->opened, 1) > 0;
+    answer->reconnected = l->was_open;
+    l->was_open = true;
+    l->returns += l->away;
+    l->away = false;
     l->quiet_since_us = clock_mono_us();
     return 0;
 }
@@ -505,6 +510,7 @@ void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct
         ret->note = l->failure;
         if (rc == FG_ECLOSED)
             l->reopen_at_us = clock_mono_us() + REOPEN_AFTER_US;
+        l->away = true;
         if (atomic_load(&l->cancelled))
             (void)err_note(&ret->note, FG_ECLOSED, "cancelled");
     }
@@ -526,7 +532,7 @@ uint32_t modbus_link_late(const struct modbus_link *l, uint8_t unit)
     return atomic_load(&l->late_seen[unit]);
 }
 
-uint32_t modbus_link_opened(const struct modbus_link *l)
+uint32_t modbus_link_returns(const struct modbus_link *l)
 {
-    return atomic_load(&l->opened);
+    return l->returns;
 }

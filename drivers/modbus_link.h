@@ -61,7 +61,8 @@ void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct
 void modbus_link_cancel(struct modbus_link *l);
 /* Late answers of this unit that were recognised and discarded so far. */
 uint32_t modbus_link_late(const struct modbus_link *l, uint8_t unit);
-/* Times that the connection was opened. */
-uint32_t modbus_link_opened(const struct modbus_link *l);
+/* Times that the port or host came back after it could not be used. A connection that the other side closed
+ * while idle, and that was there again at once, does not count. */
+uint32_t modbus_link_returns(const struct modbus_link *l);
 
 #endif
