@@ -190,6 +190,11 @@ WIDE = Model(
     "wide", "Sixty registers", "invented for tests",
     _table("holding", *(("r%02d" % i, i, dict(low=10000 + i, high=65000)) for i in range(60))))
 
+# Two blocks of the same shape, whose values cannot be mistaken for each other.
+TWINS = Model(
+    "twins", "Two registers far apart", "invented for tests",
+    _table("holding", ("left", 0, dict(low=10000, high=19999)), ("right", 200, dict(low=30000, high=39999))))
+
 # Not a real device either: every type, every order, all four tables.
 EVERYTHING = Model(
     "everything", "Every type and order, all four tables", "invented for tests",
@@ -214,4 +219,4 @@ EVERYTHING = Model(
              ("f64_cdab", 212, dict(type="float64", order="CDAB", low=-99, high=9999, tick="0.7"))))
 
 MODELS = {m.name: m for m in (CWT_SOIL_NPK, XY_MD02, EASTRON_SDM120, EASTRON_SDM230, PZEM_004T, COUNTER,
-                            WIDE, EVERYTHING)}
+                            WIDE, TWINS, EVERYTHING)}
