@@ -142,6 +142,9 @@ struct config_options {
     const char *profile_dir; /* NULL: `profiles` beside the file, then the installed folder */
     /* Whether missing credentials count as errors (run, apply) or may be unreadable for this user (check). */
     bool secrets_required;
+    /* For the last good configuration: a secret that has gone missing silences its uplink, not the farm; it
+     * is a warning then, and the uplink keeps trying to read the file. */
+    bool secrets_optional;
 };
 
 /* Reads and checks. On FG_EINVALID *ret is NULL and problems say why; warnings may accompany success. */

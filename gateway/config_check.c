@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "config_load.h"
+#include "config_number.h"
 #include "text.h"
 
 /* "a bus with protocol rtu", or several of them. */
@@ -114,9 +115,13 @@ static const char *written_bus(const struct config_loader *l, size_t device)
     return node && node->kind == YAML_SCALAR ? node->text : "";
 }
 
+/* Not left out or wrong, which would leave 0 behind. */
 static bool written_unit(const struct config_loader *l, size_t device)
 {
-    return yaml_doc_find(config_item(l->root, "devices", device), "unit") != NULL;
+    const struct yaml_node *node = yaml_doc_find(config_item(l->root, "devices", device), "unit");
+    int64_t unit;
+    return node && node->kind == YAML_SCALAR && config_int_parse(node->text, &unit, NULL, NULL) == 0 &&
+           unit == l->config->devices[device].unit;
 }
 
 static bool collide(const struct config_loader *l, size_t a, size_t b)

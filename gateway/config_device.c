@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "config_load.h"
+#include "config_number.h"
 #include "config_point.h"
 #include "config_value.h"
 #include "text.h"
@@ -224,13 +225,13 @@ static void check_line(const struct job *j, bool baud_given, bool format_given)
     bool format = !format_given && factory->format[0] && strcmp(factory->format, line->format) != 0;
     if (!baud && !format)
         return;
+    int factory_baud = factory->baud > 0 ? factory->baud : line->baud;
+    const char *factory_format = factory->format[0] ? factory->format : line->format;
     config_warning(
         &j->l->file, config_place(j->map, "profile"), &(struct config_at){.up = j->at, .key = "profile"},
-        _("%s leaves the factory with %d %s, the bus %s has %d %s; set the sensor to the bus' setting, or "
-          "write line: {baud: %d, format: %s}"),
-        j->d->profile, factory->baud ? factory->baud : line->baud,
-        factory->format[0] ? factory->format : line->format, j->bus->name, line->baud, line->format,
-        factory->baud ? factory->baud : line->baud, factory->format[0] ? factory->format : line->format);
+        _("%s leaves the factory with %d %s and is read with %d %s here; set the sensor to that, or write "
+          "line: {baud: %d, format: %s}"),
+        j->d->profile, factory_baud, factory_format, line->baud, line->format, factory_baud, factory_format);
 }
 
 /* A profile's factory line is never applied: the bus is what the technician set the port and the sensors to.
@@ -263,12 +264,10 @@ static void check_unit(const struct job *j)
 {
     struct config_at at = {.up = j->at, .key = "unit"};
     const struct yaml_node *node = yaml_doc_find(j->map, "unit");
-    if (!node || node->kind != YAML_SCALAR || j->bus->protocol == MODBUS_TCP || j->d->unit > 255)
+    if (!node || node->kind != YAML_SCALAR || j->bus->protocol == MODBUS_TCP)
         return;
     int64_t written;
-    struct err_note note;
-    if (config_value_parse(&(struct config_key){.kind = CONFIG_INT, .width = sizeof(written)}, node->text,
-                           &written, &note) < 0)
+    if (config_int_parse(node->text, &written, NULL, NULL) < 0)
         return;
     if (written == 0)
         config_error(&j->l->file, node, &at, _("0 speaks to all devices and none answers; write 1 to 247"));

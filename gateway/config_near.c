@@ -64,7 +64,7 @@ void config_near_try(struct config_near *n, const char *candidate)
     size_t shorter = least(a_len, b_len);
     if (shorter >= 3 && d > limit(a_len) && memcmp(a, b, shorter) == 0)
         d = limit(a_len);
-    if (d > limit(a_len) || (n->best && d >= n->distance))
+    if (d > limit(a_len) || d >= shorter || (n->best && d >= n->distance))
         return;
     n->best = candidate;
     n->distance = d;

@@ -42,6 +42,7 @@ static const struct slip size_slips[] = {
     {"MB", "MiB"}, {"mb", "MiB"},  {"M", "MiB"},  {"mib", "MiB"}, {"GB", "GiB"}, {"gb", "GiB"},
     {"G", "GiB"},  {"gib", "GiB"}, {"b", "B"},    {"bytes", "B"}, {NULL, NULL}};
 
+static const struct measure short_duration = {times, time_slips, "", "ms", "s", "ms, s, min, h or d"};
 static const struct measure duration = {times, time_slips, "", "s", "min", "ms, s, min, h or d"};
 static const struct measure size = {sizes, size_slips, "", "KiB", "MiB", "B, KiB, MiB or GiB"};
 static const struct measure rate = {sizes, size_slips, "/s", "KiB", "MiB", "B/s, KiB/s, MiB/s or GiB/s"};
@@ -54,8 +55,8 @@ static int refuse_unit(const struct measure *m, const char *digits, int n, const
         return err_note(note, FG_EINVALID, _("has no unit; write %.*s%s%s or %.*s%s%s"), n, digits, m->small,
                         m->suffix, n, digits, m->large, m->suffix);
     if (*rest == ' ')
-        return err_note(note, FG_EINVALID, _("has a space before the unit; write %.*s%s%s without it"), n,
-                        digits, m->small, m->suffix);
+        return err_note(note, FG_EINVALID, _("has a space before the unit; write %.*s%s"), n, digits,
+                        rest + strspn(rest, " "));
     if (*rest == '.' || *rest == ',')
         return err_note(note, FG_EINVALID, _("is no whole number; use a smaller unit (1500ms for 1.5s)"));
     size_t word = strlen(rest), suffix = strlen(m->suffix);
@@ -97,9 +98,10 @@ static int parse_measure(const struct measure *m, const char *text, int64_t *ret
     return 0;
 }
 
-int config_duration_parse(const char *text, int64_t *ret_ms, struct err_note *note)
+int config_duration_parse(const char *text, int64_t usual_max_ms, int64_t *ret_ms, struct err_note *note)
 {
-    return parse_measure(&duration, text, ret_ms, note);
+    bool brief = usual_max_ms > 0 && usual_max_ms <= 60000;
+    return parse_measure(brief ? &short_duration : &duration, text, ret_ms, note);
 }
 
 int config_size_parse(const char *text, int64_t *ret_bytes, struct err_note *note)

@@ -16,8 +16,8 @@
 #include "buf.h"
 #include "err.h"
 
-/* "500ms" -> 500 */
-int config_duration_parse(const char *text, int64_t *ret_ms, struct err_note *note);
+/* "500ms" -> 500. usual_max_ms (0: any) only chooses the examples in a note. */
+int config_duration_parse(const char *text, int64_t usual_max_ms, int64_t *ret_ms, struct err_note *note);
 /* "64KiB" -> 65536 */
 int config_size_parse(const char *text, int64_t *ret_bytes, struct err_note *note);
 /* "20KiB/s" -> 20480 */

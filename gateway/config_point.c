@@ -66,7 +66,7 @@ static void check_reference(const struct job *j, const struct yaml_node *referen
         return; /* reported when it was parsed */
     if (given(j, "address")) {
         config_error(j->f, reference, &at,
-                     _("stands beside address; keep one of them (%s is %s register, address %u)"),
+                     _("stands beside address; keep one of them (%s means register: %s, address: %u)"),
                      reference->text, word("register", table), address);
         return;
     }
@@ -195,10 +195,12 @@ static void add_raw(const struct job *j, const struct config_at *at, const struc
     struct err_note note = {0};
     int64_t value, min, max;
     bool hex = false;
-    if (node->kind != YAML_SCALAR || config_int_parse(node->text, &value, &hex, &note) < 0) {
-        config_error(j->f, node, at, "\"%s\" %s",
-                     node->kind == YAML_SCALAR ? config_shown(node->text, &shown) : "",
-                     node->kind == YAML_SCALAR ? note.text : _("must be a whole number"));
+    if (node->kind != YAML_SCALAR) {
+        config_error(j->f, node, at, _("must be a whole number, not a list or map"));
+        return;
+    }
+    if (config_int_parse(node->text, &value, &hex, &note) < 0) {
+        config_error(j->f, node, at, "\"%s\" %s", config_shown(node->text, &shown), note.text);
         return;
     }
     if (hex && is_float(p->type)) {
@@ -209,9 +211,9 @@ static void add_raw(const struct job *j, const struct config_at *at, const struc
     }
     raw_range(p, &min, &max);
     if (max > 0 && (value < min || value > max)) {
-        config_error(j->f, node, at, _("%s cannot come from %s (%lld to %lld); correct it or the type"),
-                     config_shown(node->text, &shown), p->has_bits ? _("these bits") : word("type", p->type),
-                     (long long)min, (long long)max);
+        int bits = p->has_bits ? p->bit_last - p->bit_first + 1 : 16 * point_width(p);
+        config_error(j->f, node, at, _("%s does not fit into %d bits; correct it or the type"),
+                     config_shown(node->text, &shown), bits);
         return;
     }
     p->invalid[p->invalid_count++] = value;

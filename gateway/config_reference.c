@@ -137,10 +137,34 @@ static void add_section(const struct config_section *section, struct buf *out)
     }
 }
 
+static const char preface[] =
+    "# Configuration reference\n"
+    "\n"
+    "This page is generated from the tables that the program itself reads the configuration with.\n"
+    "`fieldgate check` names every mistake with its line; `fieldgate show` prints what is in effect.\n"
+    "\n"
+    "| kind | how it is written |\n"
+    "|---|---|\n"
+    "| name | small letters, digits, `-` and `_`, beginning with a letter or digit, at most 63 characters |\n"
+    "| duration | a whole number with `ms`, `s`, `min`, `h` or `d`: `500ms`, `10s`, `5min`; never a bare "
+    "number |\n"
+    "| size | a whole number with `B`, `KiB`, `MiB` or `GiB` (1 KiB is 1024 bytes) |\n"
+    "| rate | a size and `/s`: `20KiB/s` |\n"
+    "| whole number | decimal, or hexadecimal after `0x` |\n"
+    "| number | kept exactly as written: `0.1`, `-40`, `1e-3` |\n"
+    "\n"
+    "The file is UTF-8 and at most 1 MiB; indentation is made of spaces. YAML's anchors, aliases and tags "
+    "are\n"
+    "refused. A key that is not in these tables is an error. A list or map may be left empty.\n"
+    "\n";
+
 void config_write_reference(struct buf *out)
 {
+    buf_adds(out, preface);
     buf_adds(out, "## fieldgate.yaml\n");
     add_section(&config_root, out);
-    buf_adds(out, "\n## Profiles\n");
+    buf_adds(out, "\n## Profiles\n\n"
+                  "A profile is a file `<name>.yaml` in the folder `profiles` beside fieldgate.yaml, or in\n"
+                  "/usr/share/fieldgate/profiles; the first one found is taken.\n");
     add_section(&config_profile_keys, out);
 }

@@ -62,8 +62,8 @@ static bool check_file(const struct job *j, const char *key, const char *path, b
     if (err != 0) {
         snprintf(text, sizeof(text), _("the file cannot be used: %s; check the path"),
                  err == EISDIR ? _("it is no regular file") : strerror(err));
-        say(j, key, false, text);
-        return false;
+        say(j, key, j->l->options->secrets_optional, text);
+        return j->l->options->secrets_optional;
     }
     if (st.st_size == 0)
         say(j, key, false, _("the file is empty"));
@@ -107,6 +107,16 @@ static char *find_credential(const char *name, bool *ret_denied)
     return found;
 }
 
+/* Where the credential should be, so that the uplink finds it once somebody puts it there. */
+static char *expected_path(const char *name)
+{
+    const char *folders[3];
+    char path[4096];
+    credential_folders(folders);
+    snprintf(path, sizeof(path), "%s/%s", folders[0], name);
+    return strdup(path);
+}
+
 static void take_credential(const struct job *j)
 {
     bool denied = false;
@@ -125,7 +135,9 @@ static void take_credential(const struct job *j)
                  _("there is no such file in %s%s%s; put the password into a file of this name "
                    "in " CREDENTIALS_KEPT ", readable by root only"),
                  folders[0], folders[1] ? _(" or ") : "", folders[1] ? folders[1] : "");
-        say(j, "credential", false, text);
+        say(j, "credential", j->l->options->secrets_optional, text);
+        if (j->l->options->secrets_optional)
+            j->u->password_path = expected_path(j->u->credential);
     } else if (denied) {
         say(j, "credential", !j->l->options->secrets_required,
             _("may not be read by you, so it was not checked; try again with sudo"));

@@ -11,10 +11,10 @@
 /* Plain where no YAML reader could take it for something else, else in double quotes as in JSON. */
 static void show_text(const char *text, struct buf *out)
 {
-    if (config_name_check(text, NULL) == 0 && !isdigit((unsigned char)text[0]) &&
-        strcmp(text, "null") != 0 && strcmp(text, "true") != 0 && strcmp(text, "false") != 0 &&
-        strcmp(text, "yes") != 0 && strcmp(text, "no") != 0 && strcmp(text, "on") != 0 &&
-        strcmp(text, "off") != 0 && strcmp(text, "y") != 0 && strcmp(text, "n") != 0)
+    if (config_name_check(text, NULL) == 0 && !isdigit((unsigned char)text[0]) && strcmp(text, "null") != 0 &&
+        strcmp(text, "true") != 0 && strcmp(text, "false") != 0 && strcmp(text, "yes") != 0 &&
+        strcmp(text, "no") != 0 && strcmp(text, "on") != 0 && strcmp(text, "off") != 0 &&
+        strcmp(text, "y") != 0 && strcmp(text, "n") != 0)
         buf_adds(out, text);
     else
         buf_add_json(out, text);

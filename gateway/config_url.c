@@ -56,7 +56,8 @@ static int parse_host(const char *host, size_t len, struct config_url *ret, stru
     for (size_t i = 0; i < len; i++) {
         unsigned char c = (unsigned char)host[i];
         if (!isalnum(c) && c != '-' && c != '.' && c != '_' && c != ':' && c != '%')
-            return err_note(note, FG_EINVALID, _("has a character in its host name that cannot be there: %c"),
+            return err_note(note, FG_EINVALID,
+                            _("has a character in its host name that cannot be there: \"%c\""),
                             c < 0x80 ? c : '?');
         ret->host[i] = (char)tolower(c);
     }

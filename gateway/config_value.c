@@ -238,7 +238,7 @@ static int parse_number(const struct config_key *key, const char *text, void *ba
     if (key->kind == CONFIG_INT)
         err = config_int_parse(text, &value, NULL, note);
     else if (key->kind == CONFIG_DURATION)
-        err = config_duration_parse(text, &value, note);
+        err = config_duration_parse(text, key->max, &value, note);
     else if (key->kind == CONFIG_SIZE)
         err = config_size_parse(text, &value, note);
     else

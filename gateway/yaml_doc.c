@@ -190,6 +190,7 @@ static int build(struct builder *b, yaml_parser_t *parser, const char *text, siz
                                     .line = (int)parser->problem_mark.line + 1,
                                     .column = (int)parser->problem_mark.column + 1,
                                     .context_line = (int)parser->context_mark.line + 1,
+                                    .context_column = (int)parser->context_mark.column + 1,
                                 });
         }
         err = on_event(b, &event);

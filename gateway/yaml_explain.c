@@ -65,31 +65,31 @@ static char char_at(const char *text, size_t len, int line, int column)
 static const struct {
     const char *said;
     bool in_context; /* `said` is about what the parser was doing, not about what it met */
+    bool at_begin;   /* the fault lies where that began, not where it could not go on */
     const char *advice;
 } advices[] = {
-    {"mapping values are not allowed", false,
+    {"mapping values are not allowed", false, false,
      "a colon does not fit here; either the line is indented deeper than its neighbours, or a value holds "
      "\": \" and needs quotes"},
-    {"could not find expected ':'", false,
+    {"could not find expected ':'", false, true,
      "this is not `key: value`; a colon with a space after it must follow the key"},
-    {"did not find expected '-' indicator", false,
+    {"did not find expected '-' indicator", false, false,
      "this line does not belong to the list above; begin each entry with \"- \", all in the same column"},
-    {"did not find expected ',' or", false, "a comma or the closing bracket is missing before this place"},
-    {"did not find expected node content", false,
+    {"did not find expected ',' or", false, false,
+     "a comma or the closing bracket is missing before this place"},
+    {"did not find expected node content", false, false,
      "a value is missing or a comma is doubled before this place"},
-    {"block sequence entries are not allowed", false,
+    {"block sequence entries are not allowed", false, false,
      "a list entry (\"- \") cannot begin here; put it on a line of its own"},
-    {"did not find expected key", false,
+    {"did not find expected key", false, false,
      "this line does not fit the lines above; the keys of one section begin in the same column, and a quoted "
      "text ends with its quote"},
-    {"quoted scalar", true,
-     "a quote is opened and never closed, or a backslash stands in double quotes; use "
-     "single quotes for texts with backslashes"},
-    {"did not find expected <document start>", false,
+    {"unknown escape character", false, false,
+     "a backslash in double quotes has a meaning of its own; use single quotes for texts with backslashes"},
+    {"quoted scalar", true, true, "a quote is opened here and never closed"},
+    {"did not find expected <document start>", false, false,
      "something stands behind the end of the document; does the first line begin in another column?"},
-    {"block mapping", true,
-     "this line does not fit the lines above; the keys of one section begin in the same column"},
-    {"directive", true, "a line cannot begin with %; put the value in quotes"},
+    {"directive", true, true, "a line cannot begin with %; put the value in quotes"},
 };
 
 static int explain_by_words(struct yaml_problem *problem, const struct yaml_complaint *said)
@@ -98,6 +98,9 @@ static int explain_by_words(struct yaml_problem *problem, const struct yaml_comp
         const char *words = advices[i].in_context ? said->context : said->problem;
         if (!words || !strstr(words, advices[i].said))
             continue;
+        if (advices[i].at_begin && said->context)
+            return yaml_explain_at(problem, said->context_line, said->context_column, "%s",
+                                   _(advices[i].advice));
         if (said->context && said->context_line > 0 && said->context_line < said->line)
             return yaml_explain_at(problem, said->line, said->column, _("%s (it begins in line %d)"),
                                    _(advices[i].advice), said->context_line);

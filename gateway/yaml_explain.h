@@ -17,6 +17,7 @@ struct yaml_complaint {
     const char *problem, *context; /* NULL: nothing said */
     int line, column;              /* 1-based */
     int context_line;              /* where the thing began that could not be ended */
+    int context_column;
 };
 
 int yaml_explain_at(struct yaml_problem *problem, int line, int column, const char *format, ...)
