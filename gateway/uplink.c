@@ -154,10 +154,10 @@ static void begin_session(struct uplink *u, const struct mqtt_event *connected)
     uplink_session_open(&u->session, connected, u->link.connection);
 }
 
-static void end_session(struct uplink *u, int reason, const char *text)
+static void end_session(struct uplink *u, int reason, bool overdue, const char *text)
 {
     u->link.useful = u->session.useful;
-    uplink_session_lost(&u->session, reason);
+    uplink_session_lost(&u->session, reason, overdue);
     uplink_link_lost(&u->link, text);
 }
 
@@ -185,7 +185,7 @@ static int64_t round_of(struct uplink *u)
         mqtt_abandon(u->mqtt);
         snprintf(text, sizeof text, "the broker did not acknowledge a message within %lld s",
                  (long long)((u->options.puback_timeout_ms + 999) / 1000));
-        end_session(u, 0, text);
+        end_session(u, 0, true, text);
         return now;
     }
     return now;
@@ -206,7 +206,7 @@ static void take_event(struct uplink *u, const struct mqtt_event *e)
         return;
     case MQTT_LOST:
         if (up)
-            end_session(u, e->reason, e->text);
+            end_session(u, e->reason, false, e->text);
         else if (connecting)
             uplink_link_failed(&u->link, e->reason, e->text);
         return;

@@ -4,27 +4,50 @@
 #define METER_MS 1000
 #define METER_SHARE 0.3
 
+static const struct {
+    size_t start;      /* bytes */
+    int64_t target_ms; /* the wait above which the budget is cut */
+} LANES[UPLINK_LANES] = {
+    /* Half of it is the first message: 8 KiB pass even 500 B/s within the usual PUBACK timeout of 30 s. */
+    [UPLINK_LIVE] = {16 * 1024, 4000},
+    /* At the 1 KB/s of a bad link still under the promised 5 s. */
+    [UPLINK_BACKLOG] = {4 * 1024, 1500},
+};
+
 void uplink_pace_init(struct uplink_pace *p, size_t batch_bytes, int64_t max_rate, int64_t now_mono_ms)
 {
     *p = (struct uplink_pace){
-        .batch_bytes = batch_bytes, .max_rate = max_rate, .tokens = max_rate, .filled_mono_ms = now_mono_ms};
+        .batch_bytes = batch_bytes,
+        .max_rate = max_rate,
+        .tokens = max_rate,
+        .filled_mono_ms = now_mono_ms,
+    };
     uplink_pace_open(p, now_mono_ms);
 }
 
 void uplink_pace_open(struct uplink_pace *p, int64_t now_mono_ms)
 {
-    p->budget = UPLINK_PACE_START;
+    for (size_t i = 0; i < UPLINK_LANES; i++) {
+        size_t start = LANES[i].start >> p->timeouts;
+        p->lanes[i].budget = start > UPLINK_PACE_MIN ? start : UPLINK_PACE_MIN;
+        p->lanes[i].cut_mono_ms = now_mono_ms;
+    }
     p->base_ms = UPLINK_PACE_BASE_MAX_MS;
-    p->cut_mono_ms = now_mono_ms;
     p->records_per_s = 0;
     p->meter_mono_ms = now_mono_ms;
     p->meter_records = 0;
 }
 
-size_t uplink_pace_message(const struct uplink_pace *p)
+void uplink_pace_overdue(struct uplink_pace *p)
+{
+    if (p->timeouts < 8)
+        p->timeouts++;
+}
+
+size_t uplink_pace_message(const struct uplink_pace *p, enum uplink_lane lane)
 {
     /* Half the budget, so that two are under way and the link is not idle while a PUBACK travels. */
-    size_t half = p->budget / 2;
+    size_t half = p->lanes[lane].budget / 2;
     if (half < UPLINK_PACE_MIN)
         half = UPLINK_PACE_MIN;
     return half < p->batch_bytes ? half : p->batch_bytes;
@@ -44,11 +67,11 @@ static void fill(struct uplink_pace *p, int64_t now_mono_ms)
     p->filled_mono_ms = now_mono_ms;
 }
 
-int64_t uplink_pace_when(struct uplink_pace *p, size_t in_flight, int64_t now_mono_ms)
+int64_t uplink_pace_when(struct uplink_pace *p, enum uplink_lane lane, size_t in_flight, int64_t now_mono_ms)
 {
-    if (in_flight > 0 && in_flight + uplink_pace_message(p) > p->budget)
+    if (in_flight > 0 && in_flight + uplink_pace_message(p, lane) > p->lanes[lane].budget)
         return INT64_MAX;
-    if (p->max_rate <= 0)
+    if (lane == UPLINK_LIVE || p->max_rate <= 0)
         return now_mono_ms;
     fill(p, now_mono_ms);
     if (p->tokens > 0)
@@ -56,9 +79,9 @@ int64_t uplink_pace_when(struct uplink_pace *p, size_t in_flight, int64_t now_mo
     return now_mono_ms + (1 - p->tokens) * 1000 / p->max_rate + 1;
 }
 
-void uplink_pace_sent(struct uplink_pace *p, size_t bytes)
+void uplink_pace_sent(struct uplink_pace *p, enum uplink_lane lane, size_t bytes)
 {
-    if (p->max_rate > 0)
+    if (lane == UPLINK_BACKLOG && p->max_rate > 0)
         p->tokens -= (int64_t)bytes;
 }
 
@@ -75,23 +98,30 @@ static void meter(struct uplink_pace *p, int64_t now_mono_ms, size_t records)
     p->meter_records = 0;
 }
 
-void uplink_pace_acked(struct uplink_pace *p, int64_t sent_mono_ms, int64_t now_mono_ms, size_t backlog_bytes,
-                       size_t backlog_records)
+void uplink_pace_heard(struct uplink_pace *p, int64_t sent_mono_ms, int64_t now_mono_ms)
 {
-    int64_t took = now_mono_ms - sent_mono_ms;
-    if (took < p->base_ms)
-        p->base_ms = took;
-    if (backlog_bytes == 0)
-        return;
-    meter(p, now_mono_ms, backlog_records);
-    int64_t wait = took - p->base_ms;
-    if (wait <= UPLINK_PACE_TARGET_MS / 2) {
-        p->budget = p->budget + backlog_bytes < UPLINK_PACE_MAX ? p->budget + backlog_bytes : UPLINK_PACE_MAX;
-    } else if (wait > UPLINK_PACE_TARGET_MS && sent_mono_ms >= p->cut_mono_ms) {
-        p->budget = (size_t)((int64_t)p->budget * UPLINK_PACE_TARGET_MS / wait);
-        if (p->budget < UPLINK_PACE_MIN)
-            p->budget = UPLINK_PACE_MIN;
-        p->cut_mono_ms = now_mono_ms;
+    if (now_mono_ms - sent_mono_ms < p->base_ms)
+        p->base_ms = now_mono_ms - sent_mono_ms;
+}
+
+void uplink_pace_acked(struct uplink_pace *p, enum uplink_lane lane, int64_t sent_mono_ms,
+                       int64_t now_mono_ms, size_t bytes, size_t records)
+{
+    struct uplink_pace_lane *l = &p->lanes[lane];
+    const int64_t target = LANES[lane].target_ms;
+
+    uplink_pace_heard(p, sent_mono_ms, now_mono_ms);
+    if (lane == UPLINK_BACKLOG)
+        meter(p, now_mono_ms, records);
+    int64_t wait = now_mono_ms - sent_mono_ms - p->base_ms;
+    if (wait <= target / 2) {
+        l->budget = l->budget + bytes < UPLINK_PACE_MAX ? l->budget + bytes : UPLINK_PACE_MAX;
+        p->timeouts = 0;
+    } else if (wait > target && sent_mono_ms >= l->cut_mono_ms) {
+        l->budget = (size_t)((int64_t)l->budget * target / wait);
+        if (l->budget < UPLINK_PACE_MIN)
+            l->budget = UPLINK_PACE_MIN;
+        l->cut_mono_ms = now_mono_ms;
     }
 }
 

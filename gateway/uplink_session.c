@@ -173,12 +173,10 @@ static bool lane_open(struct uplink_session *s, enum uplink_lane lane, int64_t n
     }
     if (in_flight(s) >= s->most_in_flight || !uplink_window_has_slot(&s->window, lane))
         return false;
-    if (lane == UPLINK_LIVE)
-        return true;
     /* While the birth is under way nothing can be learnt about the link, and live waits behind enough. */
-    if (s->birth.in_flight || s->state.in_flight)
+    if (lane == UPLINK_BACKLOG && (s->birth.in_flight || s->state.in_flight))
         return false;
-    int64_t when = uplink_pace_when(&s->pace, s->window.lane_bytes[UPLINK_BACKLOG], now);
+    int64_t when = uplink_pace_when(&s->pace, lane, s->window.lane_bytes[lane], now);
     if (when > now)
         wake_by(s, when);
     return when <= now;
@@ -218,9 +216,8 @@ static void sent(struct uplink_session *s, struct uplink_flight *f, uint64_t to)
     f->sent_mono_ms = clock_mono_ms();
     f->deadline_mono_ms = deadline(s, f->sent_mono_ms);
     uplink_window_sent(&s->window, f);
-    if (f->lane == UPLINK_BACKLOG)
-        uplink_pace_sent(&s->pace, f->bytes);
-    else if (f->last >= to)
+    uplink_pace_sent(&s->pace, f->lane, f->bytes);
+    if (f->lane == UPLINK_LIVE && f->last >= to)
         s->live_since_mono_ms = 0;
 }
 
@@ -235,8 +232,7 @@ static bool send_one(struct uplink_session *s, enum uplink_lane lane, uint64_t n
         return false;
     if (lane == UPLINK_LIVE && !has_company(s, to - from + 1, now))
         return false;
-    size_t max_bytes = lane == UPLINK_LIVE ? s->options->batch_bytes : uplink_pace_message(&s->pace);
-    int n = uplink_send_data(&s->send, lane, from, to, max_bytes, &f);
+    int n = uplink_send_data(&s->send, lane, from, to, uplink_pace_message(&s->pace, lane), &f);
     f.lane = lane;
     if (n > 0) {
         sent(s, &f, to);
@@ -301,7 +297,7 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token)
     if (n) {
         s->useful = true;
         n->said_reason = 0;
-        uplink_pace_acked(&s->pace, n->sent_mono_ms, now, 0, 0);
+        uplink_pace_heard(&s->pace, n->sent_mono_ms, now);
         return;
     }
     if (!uplink_window_take(&s->window, token, &f))
@@ -314,8 +310,7 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token)
      * would be sent for ever. */
     if (store_delivered(s->options->store, s->options->store_index, f.first, f.last) < 0)
         hold(s, f.lane, HOLD_LAST_MS);
-    bool backlog = f.lane == UPLINK_BACKLOG;
-    uplink_pace_acked(&s->pace, f.sent_mono_ms, now, backlog ? f.bytes : 0, backlog ? f.records : 0);
+    uplink_pace_acked(&s->pace, f.lane, f.sent_mono_ms, now, f.bytes, f.records);
 }
 
 /* One line per reason, until the topic is taken again. */
@@ -393,13 +388,15 @@ static const struct uplink_flight *longest_flight(const struct uplink_session *s
     return longest;
 }
 
-void uplink_session_lost(struct uplink_session *s, int reason)
+void uplink_session_lost(struct uplink_session *s, int reason, bool overdue)
 {
     const struct uplink_flight *longest = longest_flight(s);
     /* A broker that did not tell its limit hangs up instead: it was the longest message. Twice the half,
      * because uplink_session_open() doubles it. A single record or the birth is not given up on a guess. */
     if (reason == REASON_PACKET_TOO_LARGE && longest && longest->records > 1)
         s->send.max_refused = longest->bytes / 4;
+    if (overdue)
+        uplink_pace_overdue(&s->pace);
     s->window.in_flight = 0;
     s->birth.in_flight = s->state.in_flight = false;
 }

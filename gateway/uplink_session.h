@@ -63,8 +63,8 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token);
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason);
 /* Whether an acknowledgement is overdue. */
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms);
-/* The connection is gone; reason as in MQTT_LOST. */
-void uplink_session_lost(struct uplink_session *s, int reason);
+/* The connection is gone; reason as in MQTT_LOST; overdue: we gave it up. */
+void uplink_session_lost(struct uplink_session *s, int reason, bool overdue);
 /* Publishes the offline state and waits at most wait_ms for its acknowledgement. */
 void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms);
 /* Milliseconds until the backlog is empty; -1: unknown; 0: empty. */

@@ -14,7 +14,8 @@
 
 struct message {
     int64_t sent, due;
-    size_t bytes; /* 0: live */
+    size_t bytes;
+    enum uplink_lane lane;
 };
 
 struct link {
@@ -23,17 +24,21 @@ struct link {
     int64_t now, free_at; /* free_at: when what was handed over has left */
     struct message queue[64];
     size_t count;
-    size_t in_flight, messages;
+    size_t in_flight[UPLINK_LANES], messages;
+    bool live_floods; /* live data without end, instead of a little each second */
     int64_t worst_live_ms;
     uint64_t backlog_bytes;
 };
 
-static void hand_over(struct link *l, size_t bytes, bool live)
+static void hand_over(struct link *l, enum uplink_lane lane, size_t bytes)
 {
     int64_t begins = l->free_at > l->now ? l->free_at : l->now;
     l->free_at = begins + (int64_t)bytes * 1000 / l->bytes_per_s;
     assert_true(l->count < 64);
-    l->queue[l->count++] = (struct message){l->now, l->free_at + l->rtt_ms, live ? 0 : bytes};
+    l->queue[l->count++] = (struct message){l->now, l->free_at + l->rtt_ms, bytes, lane};
+    uplink_pace_sent(&l->pace, lane, bytes);
+    l->in_flight[lane] += bytes;
+    l->messages++;
 }
 
 static void take_acks(struct link *l)
@@ -41,30 +46,31 @@ static void take_acks(struct link *l)
     while (l->count > 0 && l->queue[0].due <= l->now) {
         struct message m = l->queue[0];
         memmove(l->queue, l->queue + 1, --l->count * sizeof m);
-        uplink_pace_acked(&l->pace, m.sent, l->now, m.bytes, m.bytes ? 10 : 0);
-        if (m.bytes == 0) {
-            l->worst_live_ms = l->now - m.sent > l->worst_live_ms ? l->now - m.sent : l->worst_live_ms;
-            continue;
-        }
-        l->in_flight -= m.bytes;
+        uplink_pace_acked(&l->pace, m.lane, m.sent, l->now, m.bytes, 10);
+        l->in_flight[m.lane] -= m.bytes;
         l->messages--;
-        l->backlog_bytes += m.bytes;
+        if (m.lane == UPLINK_BACKLOG)
+            l->backlog_bytes += m.bytes;
+        else if (l->now - m.sent > l->worst_live_ms)
+            l->worst_live_ms = l->now - m.sent;
     }
+}
+
+static bool may_go(struct link *l, enum uplink_lane lane)
+{
+    return l->messages < SLOTS && uplink_pace_when(&l->pace, lane, l->in_flight[lane], l->now) <= l->now;
 }
 
 static void run_link(struct link *l, int64_t ms)
 {
     for (int64_t end = l->now + ms; l->now < end; l->now++) {
         take_acks(l);
-        if (l->now % LIVE_EVERY_MS == 0)
-            hand_over(l, LIVE_BYTES, true);
-        while (l->messages < SLOTS && uplink_pace_when(&l->pace, l->in_flight, l->now) <= l->now) {
-            size_t bytes = uplink_pace_message(&l->pace);
-            uplink_pace_sent(&l->pace, bytes);
-            l->in_flight += bytes;
-            l->messages++;
-            hand_over(l, bytes, false);
-        }
+        while (l->live_floods && may_go(l, UPLINK_LIVE))
+            hand_over(l, UPLINK_LIVE, uplink_pace_message(&l->pace, UPLINK_LIVE));
+        if (!l->live_floods && l->now % LIVE_EVERY_MS == 0)
+            hand_over(l, UPLINK_LIVE, LIVE_BYTES);
+        while (may_go(l, UPLINK_BACKLOG))
+            hand_over(l, UPLINK_BACKLOG, uplink_pace_message(&l->pace, UPLINK_BACKLOG));
     }
 }
 
@@ -76,7 +82,7 @@ static void open_link(struct link *l, int64_t bytes_per_s, int64_t rtt_ms, int64
     l->now = 1000;
     uplink_pace_init(&l->pace, BATCH_BYTES, max_rate, l->now);
     /* The state message: small, and first. */
-    uplink_pace_acked(&l->pace, l->now, l->now + rtt_ms + 250 * 1000 / bytes_per_s, 0, 0);
+    uplink_pace_heard(&l->pace, l->now, l->now + rtt_ms + 250 * 1000 / bytes_per_s);
 }
 
 static void live_never_waits_five_seconds_on_any_link(void **state)
@@ -155,7 +161,7 @@ static void the_drain_estimate_follows_what_is_acknowledged(void **state)
     assert_int_equal(uplink_pace_drain(&p, 0), 0);
     assert_int_equal(uplink_pace_drain(&p, 1000), -1);
     for (int64_t now = 100; now <= 30000; now += 100)
-        uplink_pace_acked(&p, now - 50, now, 1000, 10);
+        uplink_pace_acked(&p, UPLINK_BACKLOG, now - 50, now, 1000, 10);
     assert_in_range(uplink_pace_drain(&p, 1000), 9500, 10500);
 }
 
@@ -165,10 +171,65 @@ static void a_new_connection_starts_small_again(void **state)
     struct link l;
     open_link(&l, 1000000, 10, 0);
     run_link(&l, 10000);
-    assert_true(l.pace.budget > UPLINK_PACE_START);
+    assert_int_equal(uplink_pace_message(&l.pace, UPLINK_BACKLOG), BATCH_BYTES);
     uplink_pace_open(&l.pace, l.now);
-    assert_int_equal(uplink_pace_when(&l.pace, UPLINK_PACE_START, l.now), INT64_MAX);
-    assert_true(uplink_pace_message(&l.pace) <= UPLINK_PACE_START);
+    assert_int_equal(uplink_pace_when(&l.pace, UPLINK_BACKLOG, 4096, l.now), INT64_MAX);
+    assert_in_range(uplink_pace_message(&l.pace, UPLINK_BACKLOG), 1024, 4096);
+}
+
+static void live_that_is_too_much_for_the_link_builds_no_long_queue(void **state)
+{
+    (void)state;
+    static const int64_t SPEEDS[] = {1250, 2500, 8000, 100000};
+    for (size_t i = 0; i < 4; i++) {
+        struct link l;
+        open_link(&l, SPEEDS[i], 300, 0);
+        l.live_floods = true;
+        run_link(&l, 30000);
+        int64_t beginning = l.worst_live_ms;
+        l.worst_live_ms = 0;
+        run_link(&l, 120000);
+        print_message("%lld B/s: worst live %lld ms at first, %lld ms later\n", (long long)SPEEDS[i],
+                      (long long)beginning, (long long)l.worst_live_ms);
+        assert_in_range(beginning, 1, 20000);
+        assert_in_range(l.worst_live_ms, 1, 9000);
+    }
+}
+
+/* 100 bytes a second: nothing larger than 3 KB passes within 30 s. */
+static void after_timeouts_connections_begin_with_what_the_link_can_carry(void **state)
+{
+    (void)state;
+    struct link l;
+    int64_t worst = INT64_MAX;
+    open_link(&l, 100, 300, 0);
+    int timeouts = 0;
+    for (; timeouts < 10 && worst > 30000; timeouts++) {
+        l.now = l.free_at = l.free_at + 1000;
+        l.count = l.messages = l.in_flight[0] = l.in_flight[1] = 0;
+        uplink_pace_open(&l.pace, l.now);
+        l.worst_live_ms = 0;
+        hand_over(&l, UPLINK_LIVE, uplink_pace_message(&l.pace, UPLINK_LIVE));
+        hand_over(&l, UPLINK_BACKLOG, uplink_pace_message(&l.pace, UPLINK_BACKLOG));
+        worst = l.queue[1].due - l.now;
+        uplink_pace_overdue(&l.pace);
+    }
+    print_message("%d connections\n", timeouts);
+    assert_in_range(timeouts, 2, 5);
+}
+
+static void after_a_good_answer_connections_begin_as_usual_again(void **state)
+{
+    (void)state;
+    struct uplink_pace p;
+    uplink_pace_init(&p, BATCH_BYTES, 0, 0);
+    size_t usual = uplink_pace_message(&p, UPLINK_LIVE);
+    uplink_pace_overdue(&p);
+    uplink_pace_open(&p, 0);
+    assert_int_equal(uplink_pace_message(&p, UPLINK_LIVE), usual / 2);
+    uplink_pace_acked(&p, UPLINK_LIVE, 0, 100, 500, 5);
+    uplink_pace_open(&p, 200);
+    assert_int_equal(uplink_pace_message(&p, UPLINK_LIVE), usual);
 }
 
 int main(void)
@@ -182,6 +243,9 @@ int main(void)
         cmocka_unit_test(even_a_tiny_ceiling_lets_messages_through),
         cmocka_unit_test(the_drain_estimate_follows_what_is_acknowledged),
         cmocka_unit_test(a_new_connection_starts_small_again),
+        cmocka_unit_test(live_that_is_too_much_for_the_link_builds_no_long_queue),
+        cmocka_unit_test(after_timeouts_connections_begin_with_what_the_link_can_carry),
+        cmocka_unit_test(after_a_good_answer_connections_begin_as_usual_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
