@@ -58,19 +58,39 @@ void config_check_names(const struct config_loader *l, const char *list, const v
         }
 }
 
-/* A by-id link and the ttyUSB it leads to are one port. */
-static bool same_port(const char *a, const char *b)
+/* A by-id link and the ttyUSB it leads to are one port, as long as the adapters are plugged as they are. */
+static bool same_device(const char *a, const char *b)
 {
     char real_a[PATH_MAX], real_b[PATH_MAX];
-    if (strcmp(a, b) == 0)
-        return true;
     return realpath(a, real_a) && realpath(b, real_b) && strcmp(real_a, real_b) == 0;
+}
+
+/* Only the same text is an error: what a link leads to can change overnight, and then a configuration that
+ * was good must not stop being loaded. */
+static void check_other_port(const struct config_loader *l, const struct config_at *port, size_t i, size_t k)
+{
+    const struct config_bus *b = &l->config->buses[i], *other = &l->config->buses[k];
+    const struct yaml_node *place = config_place(config_item(l->root, "buses", i), "port");
+    int line = config_place(config_item(l->root, "buses", k), "port")->line;
+    const char *name = other->name ? other->name : "?";
+    if (!other->port || other->protocol != MODBUS_RTU)
+        return;
+    if (strcmp(b->port, other->port) == 0)
+        config_error(
+            &l->file, place, port,
+            _("is the port of the bus %s in line %d too; devices on one port belong to one bus (they may "
+              "differ in line:)"),
+            name, line);
+    else if (same_device(b->port, other->port))
+        config_warning(
+            &l->file, place, port,
+            _("leads to the same adapter now as the port of the bus %s in line %d; correct one of them"),
+            name, line);
 }
 
 static void check_port(const struct config_loader *l, const struct config_at *at, size_t i)
 {
-    const struct config *c = l->config;
-    const struct config_bus *b = &c->buses[i];
+    const struct config_bus *b = &l->config->buses[i];
     const struct yaml_node *place = config_place(config_item(l->root, "buses", i), "port");
     struct config_at port = {.up = at, .key = "port"};
     if (!b->port || b->protocol != MODBUS_RTU)
@@ -81,15 +101,7 @@ static void check_port(const struct config_loader *l, const struct config_at *at
                          "/dev/serial/by-id/ that leads to it (ls -l /dev/serial/by-id/)"),
                        b->port);
     for (size_t k = 0; k < i; k++)
-        if (c->buses[k].port && c->buses[k].protocol == MODBUS_RTU && same_port(b->port, c->buses[k].port)) {
-            config_error(
-                &l->file, place, &port,
-                _("is the port of the bus %s in line %d too; devices on one port belong to one bus (they may "
-                  "differ in line:)"),
-                c->buses[k].name ? c->buses[k].name : "?",
-                config_place(config_item(l->root, "buses", k), "port")->line);
-            return;
-        }
+        check_other_port(l, &port, i, k);
 }
 
 void config_check_buses(struct config_loader *l)

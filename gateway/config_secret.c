@@ -21,11 +21,12 @@ struct job {
     const struct config_at *at;
 };
 
-/* No value is repeated in these messages: somebody may have written the password itself. */
+/* No value is repeated in these messages: somebody may have written the password itself. What is wrong with a
+ * secret of the last good configuration is never an error. */
 static void say(const struct job *j, const char *key, bool warning, const char *text)
 {
     struct config_at at = {.up = j->at, .key = key};
-    if (warning)
+    if (warning || j->l->options->secrets_optional)
         config_warning(&j->l->file, config_place(j->map, key), &at, "%s", text);
     else
         config_error(&j->l->file, config_place(j->map, key), &at, "%s", text);
@@ -62,7 +63,7 @@ static bool check_file(const struct job *j, const char *key, const char *path, b
     if (err != 0) {
         snprintf(text, sizeof(text), _("the file cannot be used: %s; check the path"),
                  err == EISDIR ? _("it is no regular file") : strerror(err));
-        say(j, key, j->l->options->secrets_optional, text);
+        say(j, key, false, text);
         return j->l->options->secrets_optional;
     }
     if (st.st_size == 0)
@@ -135,7 +136,7 @@ static void take_credential(const struct job *j)
                  _("there is no such file in %s%s%s; put the password into a file of this name "
                    "in " CREDENTIALS_KEPT ", readable by root only"),
                  folders[0], folders[1] ? _(" or ") : "", folders[1] ? folders[1] : "");
-        say(j, "credential", j->l->options->secrets_optional, text);
+        say(j, "credential", false, text);
         if (j->l->options->secrets_optional)
             j->u->password_path = expected_path(j->u->credential);
     } else if (denied) {

@@ -28,6 +28,23 @@ static const struct yaml_node *url_node(const struct job *j, size_t i)
     return node->kind == YAML_LIST && i < node->count ? node->entries[i].value : node;
 }
 
+/* Within the box nobody listens. */
+static bool is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strcmp(host, "::1") == 0 || strncmp(host, "127.", 4) == 0;
+}
+
+static void check_parsed(const struct job *j, const struct config_url *url, const struct yaml_node *node,
+                         const struct config_at *at)
+{
+    bool password = j->u->credential || j->u->password_file;
+    if (password && !url->tls && !is_loopback(url->host))
+        config_warning(
+            &j->l->file, node, at,
+            _("sends the password so that everybody on the way can read it; write %s:// if the broker can"),
+            url->websocket ? "wss" : "mqtts");
+}
+
 static void check_urls(const struct job *j, bool *ret_tls, bool *ret_plain)
 {
     *ret_tls = *ret_plain = false;
@@ -35,7 +52,7 @@ static void check_urls(const struct job *j, bool *ret_tls, bool *ret_plain)
         struct config_at url = {.up = j->at, .key = "url"}, entry = {.up = &url, .index = i};
         const struct yaml_node *node = url_node(j, i);
         const struct config_at *at = yaml_doc_find(j->map, "url")->kind == YAML_LIST ? &entry : &url;
-        struct config_url parsed;
+        struct config_url parsed = {.tls = true}; /* nothing is said about TLS where it is not known */
         struct err_note note;
         struct config_shown shown;
         /* Not shown in the message: what stands before the @ is a secret. */
@@ -45,10 +62,10 @@ static void check_urls(const struct job *j, bool *ret_tls, bool *ret_plain)
                 _("holds a user name or password (before the @); write username: and credential: instead"));
         else if (config_url_parse(j->u->urls[i], &parsed, &note) < 0)
             config_error(&j->l->file, node, at, "\"%s\" %s", config_shown(j->u->urls[i], &shown), note.text);
-        else if (parsed.tls)
-            *ret_tls = true;
         else
-            *ret_plain = true;
+            check_parsed(j, &parsed, node, at);
+        *ret_tls = *ret_tls || parsed.tls;
+        *ret_plain = *ret_plain || !parsed.tls;
     }
 }
 

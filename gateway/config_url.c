@@ -103,10 +103,13 @@ int config_url_parse(const char *text, struct config_url *ret, struct err_note *
         return unknown_scheme(text, (size_t)(colon - text), note);
     const char *authority = colon + 3;
     size_t len = strcspn(authority, "/?#");
-    *ret = (struct config_url){.tls = scheme->tls, .websocket = scheme->websocket, .port = scheme->port};
+    struct config_url url = {.tls = scheme->tls, .websocket = scheme->websocket, .port = scheme->port};
     const char *path = authority + len;
     if (*path != '\0' && !scheme->websocket)
         return err_note(note, FG_EINVALID,
                         _("has a path, which only ws:// and wss:// can have; end it after the port"));
-    return parse_authority(authority, len, ret, note);
+    int err = parse_authority(authority, len, &url, note);
+    if (err == 0)
+        *ret = url;
+    return err;
 }

@@ -177,6 +177,9 @@ static void a_secret_gone_missing_does_not_stop_the_last_good_configuration(void
     static const char *const texts[] = {
         "uplinks: [{name: u, url: mqtts://b.example, username: x, credential: gone}]\n",
         "uplinks: [{name: u, url: mqtts://b.example, username: x, password_file: /nonexistent/pw}]\n"};
+    write_secret(f, "pw", 0644);
+    write_uplink(f); /* one file that everybody can read, and three that are gone */
+    assert_int_equal(load_as(f, false, true, &said), 0);
     for (size_t i = 0; i < 2; i++) {
         write_text(f->path, texts[i], strlen(texts[i]));
         assert_int_equal(load_as(f, true, false, &said), FG_EINVALID);
@@ -228,6 +231,28 @@ static void no_message_repeats_a_secret(void **state)
     buf_fini(&said);
 }
 
+/* ---- ports ---- */
+
+static void two_paths_to_one_adapter_are_a_warning(void **state)
+{
+    struct fixture *f = *state;
+    char text[600], link[160];
+    snprintf(link, sizeof(link), "%s/link", f->dir);
+    assert_int_equal(symlink("/dev/null", link), 0);
+    snprintf(text, sizeof(text),
+             "buses:\n- {name: a, protocol: rtu, port: /dev/null}\n- {name: b, protocol: rtu, port: %s}\n",
+             link);
+    write_text(f->path, text, strlen(text));
+    struct config *c;
+    struct buf said = BUF_INIT;
+    assert_int_equal(load(f->path, NULL, &c, &said), 0);
+    assert_non_null(strstr(said.data,
+                           ":3:34: warning: buses[1].port: leads to the same adapter now as the port of the "
+                           "bus a in line 2"));
+    config_free(c);
+    buf_fini(&said);
+}
+
 /* ---- did you mean ---- */
 
 static const char *nearest(const char *word)
@@ -270,6 +295,7 @@ int main(void)
         WITH_FOLDER(a_secret_gone_missing_does_not_stop_the_last_good_configuration),
         WITH_FOLDER(a_secret_that_this_user_may_not_read_is_a_warning_until_it_is_required),
         WITH_FOLDER(no_message_repeats_a_secret),
+        WITH_FOLDER(two_paths_to_one_adapter_are_a_warning),
         cmocka_unit_test(a_slip_finds_the_word_that_was_meant_and_nonsense_finds_none),
     };
     return cmocka_run_group_tests(tests, enter_source, NULL);
