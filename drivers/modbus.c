@@ -7,9 +7,8 @@
 
 #include "../gateway/clock.h"
 #include "modbus_decode.h"
-#include "modbus_line.h"
+#include "modbus_device.h"
 #include "modbus_link.h"
-#include "modbus_plan.h"
 
 /* Modbus exception codes that call for something else than telling them. */
 #define ILLEGAL_ADDRESS 2
@@ -26,36 +25,12 @@
 #define BRIDGE_SERIAL 10
 #define BRIDGE_TCP MODBUS_REGISTERS_MAX
 
-struct point_state {
-    bool good;  /* answered when it was asked last */
-    bool known; /* was answered at some time */
-    uint8_t strikes;
-    int64_t retry_mono_ms; /* when to ask it again while it is kept apart */
-};
-
-struct device {
-    const struct point *points;
-    size_t count;
-    uint8_t unit;
-    struct modbus_line line;
-    int64_t timeout_ms, gap_ms;
-    uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
-    uint16_t given_registers, given_hole;
-    uint32_t returns; /* of the link, when the above was learned */
-    size_t turn;      /* rotates what is asked first while nothing is answered */
-    uint32_t *order;
-    bool *selected, *apart, *single;
-    struct point_state *states;
-    struct modbus_block *blocks, *singles;
-    struct driver_stats stats; /* under the driver's lock */
-};
-
 struct modbus_driver {
     struct driver driver;
     enum modbus_protocol protocol;
     int tries;
     struct modbus_link *link;
-    struct device *devices;
+    struct modbus_device *devices;
     size_t device_count;
     pthread_mutex_t lock; /* guards the devices' stats */
     bool has_lock;
@@ -65,7 +40,7 @@ struct modbus_driver {
 /* One poll under way. */
 struct poll_run {
     struct modbus_driver *m;
-    struct device *d;
+    struct modbus_device *d;
     struct reading *readings;
     struct driver_result *result;
     bool answered; /* anything at all came from the device */
@@ -74,84 +49,12 @@ struct poll_run {
 
 /* ---- opening ---- */
 
-static int check_point(const struct modbus_device_options *o, const struct point *p, uint16_t max_registers,
-                       struct err_note *note)
-{
-    bool bit_table = p->table == POINT_COIL || p->table == POINT_DISCRETE_INPUT;
-    uint16_t width = point_width(p);
-    const char *wrong = NULL;
-    if (p->address + width > 65536)
-        wrong = "reaches beyond address 65535";
-    else if (bit_table && p->type != POINT_BOOL)
-        wrong = "is a single bit: its type can only be bool";
-    else if (!bit_table && width > max_registers)
-        wrong = "is wider than the registers that may be read at once";
-    else if (p->has_bits && (width != 1 || p->bit_first > p->bit_last || p->bit_last > 15))
-        wrong = "has bits that do not lie in one register";
-    else if (p->type != POINT_BOOL && p->scale.magnitude == 0)
-        wrong = "has scale 0";
-    if (!wrong)
-        return 0;
-    return err_note(note, FG_EINVALID, "device %s: point %s %s", o->name, p->name, wrong);
-}
-
-static int check_device(const struct modbus_options *o, const struct modbus_device_options *d,
-                        struct err_note *note)
-{
-    bool is_tcp = o->protocol == MODBUS_TCP;
-    if (d->unit < (is_tcp ? 0 : 1) || d->unit > (is_tcp ? 255 : 247))
-        return err_note(note, FG_EINVALID, "device %s: unit %d is not in %s", d->name, d->unit,
-                        is_tcp ? "0..255" : "1..247");
-    if (d->max_registers > MODBUS_REGISTERS_MAX)
-        return err_note(note, FG_EINVALID, "device %s: max_registers %d is above %d", d->name,
-                        d->max_registers, MODBUS_REGISTERS_MAX);
-    uint16_t max_registers = d->max_registers ? d->max_registers : MODBUS_REGISTERS_MAX;
-    for (size_t i = 0; i < d->point_count; i++) {
-        int rc = check_point(d, &d->points[i], max_registers, note);
-        if (rc < 0)
-            return rc;
-    }
-    return o->protocol == MODBUS_RTU ? modbus_line_check(&d->line, note) : 0;
-}
-
-static int device_init(struct device *d, const struct modbus_device_options *o)
-{
-    d->points = o->points;
-    d->count = o->point_count;
-    d->unit = (uint8_t)o->unit;
-    d->line = o->line;
-    d->timeout_ms = o->timeout_ms;
-    d->gap_ms = o->gap_ms;
-    d->max_registers = d->given_registers = o->max_registers ? o->max_registers : MODBUS_REGISTERS_MAX;
-    d->max_hole = d->given_hole = o->max_hole;
-    size_t n = d->count ? d->count : 1;
-    d->order = calloc(n, sizeof *d->order);
-    d->selected = calloc(n, sizeof *d->selected);
-    d->apart = calloc(n, sizeof *d->apart);
-    d->single = calloc(n, sizeof *d->single);
-    d->states = calloc(n, sizeof *d->states);
-    d->blocks = calloc(n, sizeof *d->blocks);
-    d->singles = calloc(n, sizeof *d->singles);
-    if (!d->order || !d->selected || !d->apart || !d->single || !d->states || !d->blocks || !d->singles)
-        return FG_ENOMEM;
-    modbus_plan_sort(d->points, d->count, d->order);
-    return 0;
-}
-
 static void driver_free(struct modbus_driver *m)
 {
     if (!m)
         return;
-    for (size_t i = 0; i < m->device_count; i++) {
-        struct device *d = &m->devices[i];
-        free(d->order);
-        free(d->selected);
-        free(d->apart);
-        free(d->single);
-        free(d->states);
-        free(d->blocks);
-        free(d->singles);
-    }
+    for (size_t i = 0; i < m->device_count; i++)
+        modbus_device_fini(&m->devices[i]);
     free(m->devices);
     modbus_link_free(m->link);
     if (m->has_lock)
@@ -161,7 +64,7 @@ static void driver_free(struct modbus_driver *m)
 
 /* ---- one request ---- */
 
-static void count_answer(struct modbus_driver *m, struct device *d)
+static void count_answer(struct modbus_driver *m, struct modbus_device *d)
 {
     const struct modbus_answer *a = &m->answer;
     pthread_mutex_lock(&m->lock);
@@ -213,7 +116,7 @@ static uint8_t function_of(enum point_register table)
 }
 
 /* The answer is in m->answer afterwards. */
-static void request(struct modbus_driver *m, struct device *d, const struct modbus_block *b, int tries)
+static void request(struct modbus_driver *m, struct modbus_device *d, const struct modbus_block *b, int tries)
 {
     struct modbus_ask ask = {.request = {.unit = d->unit,
                                          .function = function_of(b->table),
@@ -277,8 +180,8 @@ static void note_data(struct poll_run *run)
     r->mono_ms = a->mono_ms;
 }
 
-static void decode_point(const struct device *d, size_t i, const struct modbus_block *b, const uint8_t *data,
-                         struct reading *ret)
+static void decode_point(const struct modbus_device *d, size_t i, const struct modbus_block *b,
+                         const uint8_t *data, struct reading *ret)
 {
     const struct point *p = &d->points[i];
     size_t at = (size_t)(p->address - b->address);
@@ -292,12 +195,12 @@ static void decode_point(const struct device *d, size_t i, const struct modbus_b
 static void settle_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
 {
     const struct modbus_answer *a = &run->m->answer;
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     for (size_t k = b->first; k <= b->last; k++) {
         uint32_t i = d->order[k];
         if (!selected[i])
             continue;
-        struct point_state *s = &d->states[i];
+        struct modbus_point_state *s = &d->states[i];
         s->good = a->quality == QUALITY_GOOD;
         if (s->good) {
             decode_point(d, i, b, a->data, &run->readings[i]);
@@ -313,10 +216,10 @@ static void settle_block(struct poll_run *run, const struct modbus_block *b, con
 /* The device refused these registers by themselves: keep them apart from now on. */
 static void strike_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
 {
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     for (size_t k = b->first; k <= b->last; k++) {
         uint32_t i = d->order[k];
-        struct point_state *s = &d->states[i];
+        struct modbus_point_state *s = &d->states[i];
         if (!selected[i])
             continue;
         if (s->strikes < STRIKES)
@@ -345,7 +248,7 @@ static void ask_block(struct poll_run *run, const struct modbus_block *b, const 
 }
 
 /* Every register of the block is there by itself, yet not together: read less at once from now on. */
-static void learn_limit(struct device *d, const struct modbus_block *b)
+static void learn_limit(struct modbus_device *d, const struct modbus_block *b)
 {
     if (b->crosses_hole) {
         d->max_hole = 0;
@@ -361,7 +264,7 @@ static void learn_limit(struct device *d, const struct modbus_block *b)
 /* The device refused a block of several points: ask them one by one to find which it was. */
 static void ask_singly(struct poll_run *run, const struct modbus_block *b)
 {
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     memset(d->single, 0, d->count * sizeof *d->single);
     for (size_t k = b->first; k <= b->last; k++)
         d->single[d->order[k]] = d->selected[d->order[k]];
@@ -388,7 +291,7 @@ static void ask_singly(struct poll_run *run, const struct modbus_block *b)
 /* Selects the points to ask now; the others that are due get the verdict that stands. */
 static void select_points(struct poll_run *run, const bool *due)
 {
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     uint32_t returns = modbus_link_returns(run->m->link);
     bool same = returns == d->returns;
     int64_t now = clock_mono_ms();
@@ -416,7 +319,7 @@ static void select_points(struct poll_run *run, const bool *due)
 
 /* Which block to begin with: one that was answered last time, because a device is taken for dead when the
  * first block gets no answer, and some devices keep silent about registers that they do not have. */
-static size_t first_block(const struct device *d, size_t blocks)
+static size_t first_block(const struct modbus_device *d, size_t blocks)
 {
     for (size_t b = 0; b < blocks; b++)
         for (size_t k = d->blocks[b].first; k <= d->blocks[b].last; k++)
@@ -427,7 +330,7 @@ static size_t first_block(const struct device *d, size_t blocks)
 
 static void run_blocks(struct poll_run *run, size_t blocks)
 {
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     const struct modbus_answer *a = &run->m->answer;
     size_t first = first_block(d, blocks);
     for (size_t n = 0; n < blocks; n++) {
@@ -448,7 +351,7 @@ static void run_blocks(struct poll_run *run, size_t blocks)
 
 static void mark_unasked(struct poll_run *run)
 {
-    struct device *d = run->d;
+    struct modbus_device *d = run->d;
     if (run->result->failed != QUALITY_NOT_CONNECTED)
         return;
     for (size_t i = 0; i < d->count; i++)
@@ -460,7 +363,7 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
                         struct driver_result *ret)
 {
     struct modbus_driver *m = (struct modbus_driver *)driver;
-    struct device *d = &m->devices[device];
+    struct modbus_device *d = &m->devices[device];
     *ret = (struct driver_result){
         .failed = QUALITY_NO_REPLY, .wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms()};
     struct poll_run run = {.m = m, .d = d, .readings = readings, .result = ret};
@@ -481,7 +384,7 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
 static void driver_probe(struct driver *driver, size_t device, struct driver_result *ret)
 {
     struct modbus_driver *m = (struct modbus_driver *)driver;
-    struct device *d = &m->devices[device];
+    struct modbus_device *d = &m->devices[device];
     struct modbus_block b = {.table = POINT_HOLDING, .count = 1};
     size_t chosen = d->count ? d->turn % d->count : 0;
     for (size_t i = d->count; i-- > 0;)
@@ -532,7 +435,7 @@ static const struct driver_ops ops = {
 int modbus_driver_open(const struct modbus_options *options, struct driver **ret, struct err_note *note)
 {
     for (size_t i = 0; i < options->device_count; i++) {
-        int rc = check_device(options, &options->devices[i], note);
+        int rc = modbus_device_check(options, &options->devices[i], note);
         if (rc < 0)
             return rc;
     }
@@ -547,7 +450,7 @@ int modbus_driver_open(const struct modbus_options *options, struct driver **ret
     int rc = m->has_lock && m->devices ? 0 : FG_ENOMEM;
     for (size_t i = 0; rc == 0 && i < options->device_count; i++) {
         m->device_count = i + 1;
-        rc = device_init(&m->devices[i], &options->devices[i]);
+        rc = modbus_device_init(&m->devices[i], &options->devices[i]);
     }
     struct modbus_link_options link = {.protocol = options->protocol,
                                        .port = options->port,

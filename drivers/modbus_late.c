@@ -15,12 +15,25 @@ static bool same_request(const struct modbus_request *a, const struct modbus_req
            a->count == b->count;
 }
 
+static int64_t longer(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
 static int64_t clear_at(const struct modbus_late_unit *u)
 {
+    /* Lateness varies: what was seen is stretched by a quarter, and two timeouts are the least. */
+    int64_t seen = longer(u->slow_us, u->worst_us);
+    seen += seen / 4;
     if (u->slow_us > 0)
-        return u->newest_us + u->slow_us + u->slow_us / 4 + MARGIN_US;
-    int64_t watch = u->timeout_us * WATCH_TIMEOUTS;
-    return u->newest_us + (watch > WATCH_FLOOR_US ? watch : WATCH_FLOOR_US);
+        return u->newest_us + longer(seen, 2 * u->timeout_us) + MARGIN_US;
+    return u->newest_us + longer(seen, longer(u->timeout_us * WATCH_TIMEOUTS, WATCH_FLOOR_US));
+}
+
+/* Nothing is unanswered any more. */
+static void forget(struct modbus_late_unit *u, int64_t worst_us)
+{
+    *u = (struct modbus_late_unit){.worst_us = worst_us};
 }
 
 /* Whether a late answer could be taken for the answer to r. */
@@ -38,13 +51,13 @@ enum modbus_late_verdict modbus_late_check(struct modbus_late *l, const struct m
 {
     struct modbus_late_unit *u = &l->units[r->unit];
     if (u->outstanding > 0 && now_us >= clear_at(u))
-        *u = (struct modbus_late_unit){0};
+        forget(u, u->worst_us - u->worst_us / 8);
     if (u->rest_until_us > now_us)
         return MODBUS_LATE_REFUSE;
     if (u->outstanding == 0 || !clashes(u, r))
         return MODBUS_LATE_GO;
     int64_t until = clear_at(u);
-    if (until - now_us <= timeout_us * WAIT_TIMEOUTS) {
+    if (until - now_us <= timeout_us * WAIT_TIMEOUTS + MARGIN_US) {
         *ret_until_us = until;
         return MODBUS_LATE_WAIT;
     }
@@ -59,7 +72,7 @@ void modbus_late_unanswered(struct modbus_late *l, const struct modbus_request *
 {
     struct modbus_late_unit *u = &l->units[r->unit];
     if (u->outstanding == 0) {
-        *u = (struct modbus_late_unit){.first = *r, .oldest_us = sent_us};
+        *u = (struct modbus_late_unit){.first = *r, .oldest_us = sent_us, .worst_us = u->worst_us};
     } else if (!same_request(&u->first, r)) {
         u->mixed = true;
     }
@@ -76,12 +89,11 @@ void modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
     if (u->outstanding == 0)
         return;
     if (u->mixed || !same_request(&u->first, r)) {
-        *u = (struct modbus_late_unit){0};
+        forget(u, u->worst_us);
         return;
     }
     /* This may have been the answer to any of them: one is gone, the one just sent may be open. */
-    if (now_us - u->oldest_us > u->slow_us)
-        u->slow_us = now_us - u->oldest_us;
+    u->slow_us = longer(u->slow_us, now_us - u->oldest_us);
     u->newest_us = sent_us;
 }
 
@@ -95,10 +107,10 @@ bool modbus_late_seen(struct modbus_late *l, const struct modbus_frame *f, int64
                              (exception || f->data_len == modbus_frame_data_len(&u->first)));
     if (!fits)
         return false;
-    if (now_us - u->oldest_us > u->slow_us)
-        u->slow_us = now_us - u->oldest_us;
+    u->slow_us = longer(u->slow_us, now_us - u->oldest_us);
+    u->worst_us = longer(u->worst_us, u->slow_us);
     if (--u->outstanding == 0)
-        *u = (struct modbus_late_unit){0};
+        forget(u, u->worst_us);
     return true;
 }
 

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "modbus_device.h"
+
+#include <stdlib.h>
+
+#include "modbus_line.h"
+
+static int check_point(const struct modbus_device_options *o, const struct point *p, uint16_t max_registers,
+                       struct err_note *note)
+{
+    bool bit_table = p->table == POINT_COIL || p->table == POINT_DISCRETE_INPUT;
+    uint16_t width = point_width(p);
+    const char *wrong = NULL;
+    if (p->address + width > 65536)
+        wrong = "reaches beyond address 65535";
+    else if (bit_table && p->type != POINT_BOOL)
+        wrong = "is a single bit: its type can only be bool";
+    else if (!bit_table && width > max_registers)
+        wrong = "is wider than the registers that may be read at once";
+    else if (p->has_bits && (width != 1 || p->bit_first > p->bit_last || p->bit_last > 15))
+        wrong = "has bits that do not lie in one register";
+    else if (p->type != POINT_BOOL && p->scale.magnitude == 0)
+        wrong = "has scale 0";
+    if (!wrong)
+        return 0;
+    return err_note(note, FG_EINVALID, "device %s: point %s %s", o->name, p->name, wrong);
+}
+
+int modbus_device_check(const struct modbus_options *o, const struct modbus_device_options *d,
+                        struct err_note *note)
+{
+    bool is_tcp = o->protocol == MODBUS_TCP;
+    if (d->unit < (is_tcp ? 0 : 1) || d->unit > (is_tcp ? 255 : 247))
+        return err_note(note, FG_EINVALID, "device %s: unit %d is not in %s", d->name, d->unit,
+                        is_tcp ? "0..255" : "1..247");
+    if (d->max_registers > MODBUS_REGISTERS_MAX)
+        return err_note(note, FG_EINVALID, "device %s: max_registers %d is above %d", d->name,
+                        d->max_registers, MODBUS_REGISTERS_MAX);
+    uint16_t max_registers = d->max_registers ? d->max_registers : MODBUS_REGISTERS_MAX;
+    for (size_t i = 0; i < d->point_count; i++) {
+        int rc = check_point(d, &d->points[i], max_registers, note);
+        if (rc < 0)
+            return rc;
+    }
+    return o->protocol == MODBUS_RTU ? modbus_line_check(&d->line, note) : 0;
+}
+
+int modbus_device_init(struct modbus_device *d, const struct modbus_device_options *o)
+{
+    d->points = o->points;
+    d->count = o->point_count;
+    d->unit = (uint8_t)o->unit;
+    d->line = o->line;
+    d->timeout_ms = o->timeout_ms;
+    d->gap_ms = o->gap_ms;
+    d->max_registers = d->given_registers = o->max_registers ? o->max_registers : MODBUS_REGISTERS_MAX;
+    d->max_hole = d->given_hole = o->max_hole;
+    size_t n = d->count ? d->count : 1;
+    d->order = calloc(n, sizeof *d->order);
+    d->selected = calloc(n, sizeof *d->selected);
+    d->apart = calloc(n, sizeof *d->apart);
+    d->single = calloc(n, sizeof *d->single);
+    d->states = calloc(n, sizeof *d->states);
+    d->blocks = calloc(n, sizeof *d->blocks);
+    d->singles = calloc(n, sizeof *d->singles);
+    if (!d->order || !d->selected || !d->apart || !d->single || !d->states || !d->blocks || !d->singles)
+        return FG_ENOMEM;
+    modbus_plan_sort(d->points, d->count, d->order);
+    return 0;
+}
+
+void modbus_device_fini(struct modbus_device *d)
+{
+    free(d->order);
+    free(d->selected);
+    free(d->apart);
+    free(d->single);
+    free(d->states);
+    free(d->blocks);
+    free(d->singles);
+}

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * modbus_device - what the driver keeps of one device: its points in order, what is known of each, its
+ * limits.
+ *
+ * Threads    The bus's thread; stats under the driver's lock.
+ * Ownership  modbus_device_init() allocates everything, modbus_device_fini() frees it; points are borrowed.
+ * Errors     modbus_device_check(): FG_EINVALID with a note. modbus_device_init(): FG_ENOMEM.
+ */
+#ifndef FG_MODBUS_DEVICE_H
+#define FG_MODBUS_DEVICE_H
+
+#include "modbus.h"
+#include "modbus_plan.h"
+
+struct modbus_point_state {
+    bool good;  /* answered when it was asked last */
+    bool known; /* was answered at some time */
+    uint8_t strikes;
+    int64_t retry_mono_ms; /* when to ask it again while it is kept apart */
+};
+
+struct modbus_device {
+    const struct point *points;
+    size_t count;
+    uint8_t unit;
+    struct modbus_line line;
+    int64_t timeout_ms, gap_ms;
+    uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
+    uint16_t given_registers, given_hole;
+    uint32_t returns; /* of the link, when the above was learned */
+    size_t turn;      /* rotates what is asked first while nothing is answered */
+    uint32_t *order;
+    bool *selected, *apart, *single;
+    struct modbus_point_state *states;
+    struct modbus_block *blocks, *singles;
+    struct driver_stats stats; /* under the driver's lock */
+};
+
+/* Whether these options can be planned and asked at all. */
+int modbus_device_check(const struct modbus_options *bus, const struct modbus_device_options *device,
+                        struct err_note *note);
+int modbus_device_init(struct modbus_device *d, const struct modbus_device_options *options);
+/* Also after a failed or no modbus_device_init() of a zeroed device. */
+void modbus_device_fini(struct modbus_device *d);
+
+#endif
