@@ -207,10 +207,14 @@ int store_file_set_aside(const char *path, int64_t wall_ms, struct buf *ret_path
         goto out;
     }
     /* The WAL first: a WAL without its database is harmless, a new database must never meet an old WAL. */
-    if (rename(from.data, to.data) != 0 && errno != ENOENT)
+    if (store_file_size(path, "-wal") == 0)
+        unlink(from.data);
+    else if (rename(from.data, to.data) != 0)
         err = from_errno(errno);
-    else
+    if (!err)
         err = store_file_rename(path, ret_path->data);
+    if (err == FG_ENOTFOUND) /* only the WAL was left */
+        err = 0;
     if (err)
         err_note(note, err, "store: %s is damaged and cannot be set aside; check the folder's permissions",
                  path);

@@ -59,7 +59,7 @@ struct store_uplink_state {
 
 enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED };
 #define STORE_LOSS_REASONS (LOSS_REFUSED + 1)
-#define STORE_LOSS_OPEN 4 /* told one by one, of one uplink and reason; further ones are merged */
+#define STORE_LOSS_OPEN 16 /* told one by one, of one uplink and reason; further ones are merged */
 
 /* What an uplink lost and no event has told yet. */
 struct store_loss {

@@ -43,6 +43,8 @@ static void mend_first_page(const char *path, const char *fresh)
         memcmp(bad.data, good.data, 16) != 0 && buf_ok(&name) && store_file_write(name.data, &bad) == 0) {
         /* WAL mode is part of the head: without it a WAL that is still there would be ignored. */
         good.data[18] = good.data[19] = 2;
+        /* Not the size of the new one: with zero here SQLite takes that of the file. */
+        memset(good.data + 28, 0, 4);
         int fd = open(path, O_WRONLY | O_CLOEXEC);
         if (fd >= 0) {
             if (pwrite(fd, good.data, good.len, 0) != (ssize_t)good.len || fsync(fd) != 0)

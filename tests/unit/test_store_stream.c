@@ -11,13 +11,7 @@ static void beside(const struct fixture *f, const char *tail, char ret[128])
 /* A store that is killed in another process: no clean stop. Appends n samples and waits for their commit. */
 static void run_and_kill(struct fixture *f, uint64_t n)
 {
-    pid_t child = fork();
-    assert_true(child >= 0);
-    if (child == 0) {
-        fixture_open(f);
-        append_and_wait(f, n);
-        _exit(0); /* without store_close(): what a kill leaves behind */
-    }
+    pid_t child = fixture_child(f, 0, n, 0);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_int_equal(status, 0);
@@ -290,8 +284,18 @@ static void a_cap_too_small_to_work_with_is_refused(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
-int main(void)
+static void run_child(char **arguments)
 {
+    struct fixture *f = fixture_new(arguments[2]);
+    fixture_open(f);
+    append_and_wait(f, strtoull(arguments[4], NULL, 10));
+    _exit(0); /* without store_close(): what a kill leaves behind */
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 6 && strcmp(argv[1], "child") == 0)
+        run_child(argv);
     const struct CMUnitTest tests[] = {
         TEST(a_kill_does_not_end_the_stream_and_is_told_as_a_restart),
         TEST(a_restored_backup_opens_a_new_stream),
