@@ -153,7 +153,8 @@ static int load_fallback(const struct run_options *o, struct run_config *ret)
                  o->config_path, dir);
         return FG_EINVALID;
     }
-    struct config_options options = {.path = ret->path};
+    /* A password that is gone must not silence the farm: its uplink waits for it, the rest goes on. */
+    struct config_options options = {.path = ret->path, .secrets_optional = true};
     int err = load_logged(&options, &ret->config);
     if (err < 0)
         return err;

@@ -13,6 +13,9 @@
 
 #define CREDENTIALS_RUNNING "/run/credentials/fieldgate.service"
 #define CREDENTIALS_KEPT "/etc/fieldgate/credentials"
+/* The unit loads the kept folder as one credential named "credentials": systemd then names each file of it
+ * ID_FILENAME (systemd.exec(5), LoadCredential=). */
+#define CREDENTIAL_PREFIX "credentials_"
 
 struct job {
     struct config_loader *l;
@@ -92,12 +95,15 @@ static bool is_file_name(const char *name)
 /* Finds the credential; a place that cannot be looked into counts as found where no better one is. */
 static char *find_credential(const char *name, bool *ret_denied)
 {
+    static const char *const prefixes[] = {CREDENTIAL_PREFIX, ""};
     const char *folders[3];
     char path[4096], *found = NULL;
     credential_folders(folders);
-    for (size_t i = 0; folders[i] && (!found || *ret_denied); i++) {
+    for (size_t i = 0; i < 4 && (!found || *ret_denied); i++) {
         struct stat st;
-        int len = snprintf(path, sizeof(path), "%s/%s", folders[i], name);
+        if (!folders[i / 2])
+            break;
+        int len = snprintf(path, sizeof(path), "%s/%s%s", folders[i / 2], prefixes[i % 2], name);
         int err = len > 0 && (size_t)len < sizeof(path) ? try_read(path, &st) : ENAMETOOLONG;
         if (err != 0 && (!is_denied(err) || found))
             continue;
@@ -114,7 +120,7 @@ static char *expected_path(const char *name)
     const char *folders[3];
     char path[4096];
     credential_folders(folders);
-    snprintf(path, sizeof(path), "%s/%s", folders[0], name);
+    snprintf(path, sizeof(path), "%s/" CREDENTIAL_PREFIX "%s", folders[0], name);
     return strdup(path);
 }
 

@@ -13,6 +13,8 @@
 #include <locale.h>
 
 #define _(s) gettext(s)
+/* Marks a text in a static table, which _() translates when it is used. */
+#define N_(s) s
 
 static inline void text_init(void)
 {
