@@ -321,8 +321,8 @@ static void log_refused(struct uplink_session *s, const char *topic, int reason,
     *said = reason;
     log_line(
         LOG_PRI_ERROR, "FG-LINK-REFUSED",
-        "uplink=%s topic=%s reason=%d: the broker refuses our messages: %s; ask the broker's operator to "
-        "allow publishing to %s/#; nothing is lost, it is tried again by itself",
+        "uplink=%s topic=%s reason=%d: the broker refuses our messages: %s; we publish to %s/#; nothing is "
+        "lost, it is tried again by itself",
         s->options->name, topic, reason, mqtt_reason_text(reason), s->options->topic);
 }
 
