@@ -161,8 +161,8 @@ static void print_device(const cJSON *device)
     if (reason[0])
         printf("  %s: %s", reason, _(advice(reason)));
     printf("\n");
-    const cJSON *reading;
-    cJSON_ArrayForEach(reading, cJSON_GetObjectItemCaseSensitive(device, "readings")) print_value(reading);
+    for (const cJSON *reading = json_first(device, "readings"); reading; reading = reading->next)
+        print_value(reading);
 }
 
 static void print_uplink(const cJSON *u)
@@ -198,12 +198,13 @@ static void print_store(const cJSON *store)
 
 static void print_status(const struct runtime_status *s)
 {
-    const cJSON *item;
     print_head(s);
     printf(_("\ndevices\n"));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->json, "devices")) print_device(item);
+    for (const cJSON *device = json_first(s->json, "devices"); device; device = device->next)
+        print_device(device);
     printf(_("\nuplinks\n"));
-    cJSON_ArrayForEach(item, cJSON_GetObjectItemCaseSensitive(s->json, "uplinks")) print_uplink(item);
+    for (const cJSON *uplink = json_first(s->json, "uplinks"); uplink; uplink = uplink->next)
+        print_uplink(uplink);
     printf(_("\nbuffer\n"));
     print_store(cJSON_GetObjectItemCaseSensitive(s->json, "store"));
 }

@@ -11,7 +11,7 @@
 static size_t fold(const char *word, char ret[WORD_MAX + 1])
 {
     size_t n = 0;
-    for (; word[n] != '\0' && n < WORD_MAX; n++)
+    for (; n < WORD_MAX && word[n] != '\0'; n++)
         ret[n] = word[n] == '-' ? '_' : (char)tolower((unsigned char)word[n]);
     ret[n] = '\0';
     return n;

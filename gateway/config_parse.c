@@ -315,7 +315,9 @@ int config_parse_map(const struct config_file *f, const struct config_at *at,
                          : _("has far too many keys; is this the right file?"));
         return fill_defaults(section, NULL, base);
     }
-    int err = empty ? 0 : parse_entries(f, at, section, node, base);
+    int err = 0;
+    if (node && !empty)
+        err = parse_entries(f, at, section, node, base);
     if (node)
         check_required(f, at, section, node);
     return err < 0 ? err : fill_defaults(section, node, base);

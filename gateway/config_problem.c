@@ -144,7 +144,7 @@ void config_problems_free(struct config_problems *p)
 const char *config_shown(const char *text, struct config_shown *buf)
 {
     size_t room = sizeof(buf->text) - 4, n = 0;
-    while (text[n] != '\0' && n < room) {
+    while (n < room && text[n] != '\0') {
         buf->text[n] = (unsigned char)text[n] < 0x20 ? ' ' : text[n];
         n++;
     }

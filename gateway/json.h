@@ -18,6 +18,12 @@
 /* NULL when text is not one JSON value. */
 cJSON *json_parse(const char *text, size_t len);
 const char *json_string(const cJSON *object, const char *key, const char *otherwise);
+/* The first element of an array member, NULL when it is missing or empty; the others follow by ->next. */
+static inline const cJSON *json_first(const cJSON *object, const char *key)
+{
+    const cJSON *array = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsArray(array) ? array->child : NULL;
+}
 int64_t json_int(const cJSON *object, const char *key, int64_t otherwise);
 bool json_bool(const cJSON *object, const char *key, bool otherwise);
 

@@ -77,7 +77,9 @@ static int remember_login(struct mqtt_target *t, const char *user, const char *p
         char *payload = malloc(will->len + 1);
         if (payload != NULL && will->len > 0)
             memcpy(payload, will->payload, will->len);
-        t->will = (struct mqtt_will){copy(will->topic), payload, will->len};
+        t->will.topic = copy(will->topic);
+        t->will.payload = payload;
+        t->will.len = will->len;
         whole = whole && payload != NULL && t->will.topic != NULL;
     }
     return whole ? 0 : FG_ENOMEM;

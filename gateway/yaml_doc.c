@@ -274,7 +274,9 @@ static int read_stream(FILE *file, char **ret_text, size_t *ret_len)
     }
     text[len] = '\0';
     char *fitting = realloc(text, len + 1);
-    *ret_text = fitting ? fitting : text;
+    if (fitting)
+        text = fitting;
+    *ret_text = text;
     *ret_len = len;
     return 0;
 }

@@ -3,10 +3,8 @@
 # Runs every unit test program of a folder; prints a line for each and the whole output of those that fail.
 set -u
 folder=$1
-here=$(cd "$(dirname "$0")" && pwd)
-export TSAN_OPTIONS="suppressions=$here/tsan.supp halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
+export TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 ${TSAN_OPTIONS:-}"
 export ASAN_OPTIONS="detect_leaks=1 ${ASAN_OPTIONS:-}"
-export LSAN_OPTIONS="suppressions=$here/lsan.supp print_suppressions=0 ${LSAN_OPTIONS:-}"
 output=$(mktemp)
 trap 'rm -f "$output"' EXIT
 passed=0 failed=0

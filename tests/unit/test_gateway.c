@@ -104,12 +104,10 @@ static void wait_for_failed_polls(struct fixture *f)
     for (int64_t deadline = clock_mono_ms() + 20000;;) {
         assert_true(clock_mono_ms() < deadline);
         cJSON *s = status(f);
-        const cJSON *device, *store = cJSON_GetObjectItemCaseSensitive(s, "store");
+        const cJSON *store = cJSON_GetObjectItemCaseSensitive(s, "store");
         int failed = 0;
-        cJSON_ArrayForEach(device, cJSON_GetObjectItemCaseSensitive(s, "devices"))
-        {
+        for (const cJSON *device = json_first(s, "devices"); device; device = device->next)
             failed += strcmp(json_string(device, "failed_with", ""), "not_connected") == 0;
-        }
         bool enough = failed == 2 && json_int(store, "newest", 0) >= 4;
         cJSON_Delete(s);
         if (enough)
