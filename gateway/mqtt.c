@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "clock.h"
 #include "mqtt_client.h"
@@ -274,10 +276,23 @@ static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
     return MQTTAsync_connect(c->handle, o);
 }
 
+/* When a connection fails, Paho 1.3.12's receiver reports that with its lock held, lets go of the lock, and
+ * then ends whatever connection has the same descriptor by now: a new one, should it come within that moment.
+ * So the number set free last is occupied, and the one occupied before is set free for the new socket. */
+static void avoid_last_number(struct mqtt *m)
+{
+    int guard = eventfd(0, EFD_CLOEXEC);
+
+    if (m->guard >= 0)
+        close(m->guard);
+    m->guard = guard;
+}
+
 int mqtt_start(struct mqtt *m, uint32_t generation, struct err_note *note)
 {
     char uri[640];
 
+    avoid_last_number(m);
     mqtt_target_uri(&m->target, uri, sizeof(uri));
     int rc = conn_new(m, uri, generation, &m->conn);
     if (rc < 0)
@@ -303,6 +318,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct err_n
         free(m);
         return err_note(note, FG_ENOMEM, "out of memory");
     }
+    m->guard = -1;
     int rc = mqtt_target_init(&m->target, options, note);
     if (rc == 0 && (rc = make_handle(m, "tcp://127.0.0.1:1883", &m->anchor)) < 0) /* never connected */
         err_note(note, rc, "the MQTT library refuses client_id %s: %s", options->client_id, err_text(rc));
@@ -324,6 +340,8 @@ void mqtt_free(struct mqtt *m)
             &m->anchor); /* the last one in the process waits for Paho's threads, up to a second */
     free(m->message.topic);
     free(m->message.payload);
+    if (m->guard >= 0)
+        close(m->guard);
     mqtt_target_fini(&m->target);
     mqtt_events_fini(&m->events);
     free(m);

@@ -40,6 +40,7 @@ struct mqtt {
     struct mqtt_target target;
     void *anchor;           /* MQTTAsync, never connected */
     struct mqtt_conn *conn; /* NULL when idle */
+    int guard;              /* a descriptor that keeps a number occupied, see mqtt_start(); -1: none */
     enum mqtt_state state;
     int64_t connect_until_mono_ms;
     uint32_t last_token;
