@@ -37,7 +37,7 @@ struct store_uplink {
 
 struct store_options {
     const char *path;  /* the database; side files stand beside it */
-    int64_t max_bytes; /* database and WAL together */
+    int64_t max_bytes; /* database and WAL together; 512 KiB at least */
     int64_t commit_every_ms;
     int64_t keep_delivered_ms;
     const char *layout; /* layout text in force (layout.h) */
@@ -47,7 +47,8 @@ struct store_options {
     size_t uplink_count;
     const char
         *machine_id; /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
-    void (*on_commit)(void *context); /* called by the writer after each commit with news; must not wait */
+    /* Called by the writer after each commit with news; must not wait. Not any more once store_close() has begun. */
+    void (*on_commit)(void *context);
     void *on_commit_context;
 };
 

@@ -17,7 +17,7 @@
 #endif
 
 #define MIN_BYTES (512 * 1024)
-#define CHECK_WHOLE_PAGES 4096 /* 16 MiB: about a second on a slow card */
+#define CHECK_WHOLE_PAGES 8192 /* 16 MiB: about a second on a slow card */
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
 {
@@ -30,7 +30,7 @@ int store_sizes(int64_t max_bytes, struct store_sizes *ret, struct err_note *not
         return err_note(note, FG_EINVALID, "store: a size of %lld bytes is too small; give it 512KiB or more",
                         (long long)max_bytes);
     int64_t pages = max_bytes / STORE_PAGE_SIZE;
-    ret->wal_pages = clamp(pages / 32, 8, 256);
+    ret->wal_pages = clamp(pages / 32, 8, 512);
     ret->group_bytes = (size_t)clamp(max_bytes / 64, 16 * 1024, 1024 * 1024);
     /* One transaction writes its records' pages, as many again where room was made, and a few small tables.
      */

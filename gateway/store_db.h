@@ -18,7 +18,9 @@
 
 #define STORE_APPLICATION_ID 0x46474154 /* "FGAT" */
 #define STORE_USER_VERSION 1
-#define STORE_PAGE_SIZE 4096
+/* Measured at 12 records a commit: 1024 and 2048 write a fifth fewer bytes than 4096, and 2048 wastes no more
+ * of the database than 4096 does. */
+#define STORE_PAGE_SIZE 2048
 
 enum store_stmt {
     STMT_BEGIN,

@@ -19,10 +19,12 @@
 #include "store_stream.h"
 #include "store_turn.h"
 
-#define STORE_TICK_MS 1000     /* how often an idle writer looks up */
-#define STORE_PROGRESS_MS 9000 /* progress is written when so old: with a tick never later than 10 s */
-#define STORE_LOSS_MS 10000    /* what is lost within so long is told in one event */
-#define STORE_RESERVE 100000   /* numbers reserved at a time in the side file */
+#define STORE_TICK_MS 1000      /* how often an idle writer looks up */
+#define STORE_PROGRESS_MS 9000  /* progress is written when so old: with a tick never later than 10 s */
+#define STORE_LOSS_MS 10000     /* what is lost within so long is told in one event */
+#define STORE_PATIENCE_MS 60000 /* an I/O error that lasts so long is a dead sector: the file is made anew   \
+                                 */
+#define STORE_RESERVE 100000    /* numbers reserved at a time in the side file */
 #define STORE_TS_UNKNOWN INT64_MIN
 #define STORE_EVENT UINT32_MAX /* the device of an event */
 #define STORE_FLAG_UNTRUSTED 1 /* ts comes from a clock that was not trusted */
@@ -133,6 +135,7 @@ struct store {
     int64_t progress_mono_ms;              /* when progress was written last */
     uint64_t commits;
     bool disk_failing;
+    int64_t failing_mono_ms, read_failing_mono_ms; /* since when; 0: not */
     struct err_note disk_note;
 
     /* As before the running transaction. */

@@ -18,8 +18,8 @@ int store_loss_init(struct store *s);
  * be there, for their times. */
 void store_loss_add(struct store *s, size_t uplink, enum store_loss_reason reason, uint64_t first,
                     uint64_t last);
-/* Before records of first..last are removed: what those that tell this uplink of a loss, and never reached it, say
- * is taken up again, so that it is told once more. */
+/* Before records of first..last are removed: what those that tell this uplink of a loss, and never reached
+ * it, say is taken up again, so that it is told once more. */
 int store_loss_keep(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 /* Puts events of losses that are old enough (or all) into the group. */
 int store_loss_tell(struct store *s, int64_t now_mono_ms, bool all);

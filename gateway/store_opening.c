@@ -25,10 +25,14 @@ static void unload(struct store *s)
 static int open_sound(struct store *s, struct err_note *note)
 {
     int err = store_db_open(&s->db, s->path, &s->sizes, note);
-    if (!err)
+    if (!err) {
         err = store_db_check(&s->db, note);
-    if (!err && (err = store_load_log(s)))
-        store_db_fail(&s->db, SQLITE_IOERR, note, s->path);
+        if (!err && (err = store_load_log(s)))
+            store_db_fail(&s->db, SQLITE_IOERR, note, s->path);
+        /* A dead sector is damage like any other: what lies around it is saved. */
+        if (err == FG_EIO)
+            err = FG_ECORRUPT;
+    }
     if (err)
         unload(s);
     return err;

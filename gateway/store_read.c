@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "store_crc.h"
 #include "store_internal.h"
 #include "store_progress.h"
@@ -167,6 +168,10 @@ int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const
             break;
         from = range.last + 1;
     }
+    if (err != FG_EIO)
+        s->read_failing_mono_ms = 0;
+    else if (!s->read_failing_mono_ms)
+        s->read_failing_mono_ms = clock_mono_ms();
     store_turn_give(&s->turn);
     /* What was read before the failure is good, and the next call meets the failure first. */
     if (err && ret->count == 0)

@@ -70,6 +70,17 @@ static int event_in_front(struct store *s, struct store_opening *o)
     return 0;
 }
 
+static void take_event_back(struct store *s)
+{
+    struct store_entry head;
+    struct buf *data = &s->group.data;
+    memcpy(&head, data->data, sizeof head);
+    size_t len = sizeof head + head.body_len + head.extra_len;
+    memmove(data->data, data->data + len, data->len - len);
+    data->len -= len;
+    s->group.count--;
+}
+
 /* The tables in memory are newer than what was salvaged: only what no row holds any more is taken out. */
 static int reload(struct store *s, struct store_opening *o)
 {
@@ -94,6 +105,23 @@ static int reload(struct store *s, struct store_opening *o)
     return err ? err : store_opening_begin_stream(s, o);
 }
 
+static int begin_again(struct store *s, struct store_opening *o)
+{
+    store_random_hex(s->side.token, sizeof s->side.token);
+    s->side.inode = store_file_inode(s->path);
+    s->side.committed = s->newest;
+    s->side.reserved = s->newest + s->group.count + STORE_RESERVE;
+    int err = event_in_front(s, o);
+    if (err)
+        return err;
+    err = store_side_write(s->path, &s->side);
+    if (!err)
+        err = store_commit(s, store_opening_write, o);
+    if (err)
+        take_event_back(s);
+    return err;
+}
+
 int store_repair(struct store *s)
 {
     struct store_options options = {.layout = s->layout_text, .layout_len = s->layout_len};
@@ -102,17 +130,11 @@ int store_repair(struct store *s)
     int err = store_salvage(s, s->newest, &o.kept_as, &s->disk_note);
     if (!err)
         err = reload(s, &o);
-    if (!err) {
-        store_random_hex(s->side.token, sizeof s->side.token);
-        s->side.inode = store_file_inode(s->path);
-        s->side.committed = s->newest;
-        s->side.reserved = s->newest + STORE_RESERVE;
-        err = event_in_front(s, &o);
-    }
     if (!err)
-        err = store_side_write(s->path, &s->side);
-    if (!err)
-        err = store_commit(s, store_opening_write, &o);
+        err = begin_again(s, &o);
+    /* Without a connection everything fails softly, and the writer comes here again. */
+    if (err)
+        store_db_close(&s->db);
     store_opening_fini(&o);
     return err;
 }

@@ -22,7 +22,7 @@ int store_salvage(struct store *s, uint64_t given, struct buf *ret_kept_as, stru
  * finish. */
 int store_salvage_resume(const char *path);
 /* In a running store whose database turned out to be damaged: sets it aside, salvages, begins a new stream,
- * commits the group. */
+ * commits the group. On failure the connection is closed (s->db.db is NULL) and it can be called again. */
 int store_repair(struct store *s);
 
 #endif

@@ -14,7 +14,7 @@
 
 #define CHUNK 2000          /* rows in one transaction */
 #define STEP_FINE_ROWS 4096 /* looked for one by one before the steps get longer */
-#define STEP_ROWS 32        /* fewer than a page holds */
+#define STEP_ROWS 16        /* fewer than a page holds */
 
 struct salvage {
     struct store_db *to;

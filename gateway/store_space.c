@@ -84,7 +84,7 @@ static void shorten(struct seqset_range *r, uint64_t most)
 int store_space_make(struct store *s, int64_t pages)
 {
     for (;;) {
-        int64_t all, unused;
+        int64_t all = 0, unused = 0;
         int err = store_db_get_int(&s->db, STMT_PAGE_COUNT, 0, &all);
         if (!err)
             err = store_db_get_int(&s->db, STMT_FREE_COUNT, 0, &unused);

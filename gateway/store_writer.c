@@ -92,6 +92,7 @@ static void take_over(struct store *s)
     store_group_reset(&s->group);
     s->commits++;
     s->disk_failing = false;
+    s->failing_mono_ms = 0;
     s->disk_note.text[0] = 0;
     s->retry_wait_ms = 0;
     s->retry_mono_ms = 0;
@@ -112,6 +113,8 @@ static void failed(struct store *s, int err)
     err_note(&s->disk_note, err, "store: %s cannot be written: %s; %s; readings wait in memory meanwhile",
              s->path, sqlite3_errmsg(s->db.db), next);
     s->disk_failing = true;
+    if (!s->failing_mono_ms)
+        s->failing_mono_ms = clock_mono_ms();
     s->retry_wait_ms = s->retry_wait_ms ? s->retry_wait_ms * 2 : RETRY_FIRST_MS;
     if (s->retry_wait_ms > RETRY_MOST_MS)
         s->retry_wait_ms = RETRY_MOST_MS;
@@ -210,6 +213,32 @@ static bool is_closing(struct store *s)
     return closing;
 }
 
+static bool lasts(int64_t since_mono_ms)
+{
+    return since_mono_ms && clock_mono_ms() - since_mono_ms >= STORE_PATIENCE_MS;
+}
+
+/* A database that is damaged, cannot be read in some place for good, or could not be opened again. */
+static bool needs_repair(const struct store *s, int err)
+{
+    return !s->db.db || err == FG_ECORRUPT || (err == FG_EIO && lasts(s->failing_mono_ms)) ||
+           lasts(s->read_failing_mono_ms);
+}
+
+static int commit_or_repair(struct store *s)
+{
+    int err = needs_repair(s, 0) ? FG_ECORRUPT : store_commit(s, NULL, NULL);
+    if (!needs_repair(s, err))
+        return err;
+    err = store_repair(s);
+    if (err)
+        failed(s, err);
+    /* Not again at once: where it does not help it costs the reading of the whole file. */
+    s->failing_mono_ms = err ? clock_mono_ms() : 0;
+    s->read_failing_mono_ms = 0;
+    return err;
+}
+
 /* False when there was something to commit and it failed. */
 static bool one_round(struct store *s)
 {
@@ -218,11 +247,9 @@ static bool one_round(struct store *s)
     uint64_t before = s->newest;
     tell(s, false);
     bool old = store_progress_dirty(s) && clock_mono_ms() - s->progress_mono_ms >= STORE_PROGRESS_MS;
-    if (s->group.count > 0 || old) {
+    if (s->group.count > 0 || old || needs_repair(s, 0)) {
         pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
-        err = store_commit(s, NULL, NULL);
-        if (err == FG_ECORRUPT)
-            err = store_repair(s);
+        err = commit_or_repair(s);
     }
     bool news = s->newest != before;
     store_turn_give(&s->turn);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 static void what_is_appended_is_committed_and_read_back_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -274,6 +277,50 @@ static void samples_that_do_not_fit_into_the_queue_are_counted_and_told(void **s
     store_batch_fini(&b);
 }
 
+static void a_disk_that_refuses_is_told_and_costs_nothing_once_it_accepts_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_status status;
+    struct store_batch b;
+    struct rlimit before, low;
+    struct stat st;
+    char wal[128];
+    store_batch_init(&b);
+    fixture_open(f);
+    append_and_wait(f, 10);
+    store_delivered(f->store, 0, 1, 5);
+    snprintf(wal, sizeof wal, "%s-wal", f->path);
+    assert_int_equal(stat(wal, &st), 0);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = before;
+    low.rlim_cur = (rlim_t)st.st_size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    for (int i = 0; i < 300; i++)
+        append_sample(f);
+    int64_t until = clock_mono_ms() + DEADLINE_S * 1000;
+    do
+        store_status(f->store, &status);
+    while (!status.disk_failing && clock_mono_ms() < until);
+    for (int i = 0; i < 300; i++)
+        append_sample(f);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(status.disk_failing);
+    assert_non_null(strstr(status.disk_note.text, f->path));
+    assert_int_equal(status.newest, 12);
+    wait_newest(f, 612);
+    store_status(f->store, &status);
+    assert_false(status.disk_failing);
+    assert_string_equal(status.disk_note.text, "");
+    assert_int_equal(read_all(f, 0, &b), 607);
+    for (size_t i = 0; i < b.count; i++) {
+        assert_int_equal(b.records[i].seq, 6 + i);
+        assert_int_equal(b.records[i].ts_ms, (6 + i - 3) * 1000);
+    }
+    assert_int_equal(status_of(f, 0).dropped, 0);
+    store_batch_fini(&b);
+}
+
 static void the_view_unfolds_readings_for_people(void **state)
 {
     struct fixture *f = *state;
@@ -327,7 +374,7 @@ static void a_reading_costs_at_most_nine_bytes_of_database(void **state)
     }
     fixture_close(f);
     int64_t pages = ask_sql(f->path, "PRAGMA page_count");
-    double bytes = (double)pages * 4096 / (double)(n * 8);
+    double bytes = (double)(pages * ask_sql(f->path, "PRAGMA page_size")) / (double)(n * 8);
     print_message("%.2f bytes a reading\n", bytes);
     assert_true(bytes <= 9.0);
 }
@@ -349,6 +396,7 @@ int main(void)
         TEST(a_new_uplink_begins_with_the_oldest_record_or_with_now),
         TEST(a_removed_uplink_frees_its_records_and_an_event_says_so),
         TEST(samples_that_do_not_fit_into_the_queue_are_counted_and_told),
+        TEST(a_disk_that_refuses_is_told_and_costs_nothing_once_it_accepts_again),
         TEST(the_view_unfolds_readings_for_people),
         TEST(a_reading_costs_at_most_nine_bytes_of_database),
     };

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_fixture.h"
 
+#define PAGE 2048 /* STORE_PAGE_SIZE */
+
 /* Where these bytes stand in the file; fails when they do not. */
 static off_t find_bytes(const char *path, const char *bytes)
 {
@@ -117,10 +119,10 @@ static void damaged_pages_cost_their_records_and_no_more(void **state)
     fixture_open(f);
     append_and_wait(f, 8000);
     fixture_close(f);
-    write_garbage(f->path, find_bytes(f->path, "[300.1,true]") / 4096 * 4096, 4096);
-    write_garbage(f->path, find_bytes(f->path, "[500.1,true]") / 4096 * 4096, 2 * 4096);
+    write_garbage(f->path, find_bytes(f->path, "[300.1,true]") / PAGE * PAGE, PAGE);
+    write_garbage(f->path, find_bytes(f->path, "[500.1,true]") / PAGE * PAGE, 2 * PAGE);
     fixture_open(f);
-    expect_salvaged(f, 8000, 8000 - 3 * 4096 / 30);
+    expect_salvaged(f, 8000, 8000 - 3 * PAGE / 30);
 }
 
 static void a_damaged_first_page_costs_nothing(void **state)
@@ -129,7 +131,7 @@ static void a_damaged_first_page_costs_nothing(void **state)
     fixture_open(f);
     append_and_wait(f, 3000);
     fixture_close(f);
-    write_garbage(f->path, 0, 4096);
+    write_garbage(f->path, 0, PAGE);
     fixture_open(f);
     expect_salvaged(f, 3000, 3000);
     assert_int_equal(count_files(f, "buffer.db-page1"), 1);
@@ -146,7 +148,7 @@ static void a_damaged_end_is_accounted_for_and_its_numbers_are_not_given_again(v
     uint64_t newest = store_newest(f->store);
     fixture_close(f);
     assert_int_equal(stat(f->path, &st), 0);
-    write_garbage(f->path, find_bytes(f->path, "[299.9,true]") / 4096 * 4096, 4096);
+    write_garbage(f->path, find_bytes(f->path, "[299.9,true]") / PAGE * PAGE, PAGE);
     fixture_open(f);
     struct store_limits all = {.max_records = 100, .max_bytes = 100000};
     assert_true(store_read(f->store, 0, newest + 1, UINT64_MAX, &all, &b) > 0);
@@ -182,11 +184,62 @@ static void a_damaged_table_of_uplinks_makes_everything_wait_again(void **state)
     store_delivered(f->store, 0, 1, 50);
     fixture_close(f);
     int64_t page = ask_sql(f->path, "SELECT rootpage FROM sqlite_schema WHERE name = 'uplink'");
-    write_garbage(f->path, (off_t)(page - 1) * 4096, 4096);
+    write_garbage(f->path, (off_t)(page - 1) * PAGE, PAGE);
     fixture_open(f);
     assert_int_equal(count_files(f, "buffer.db.damaged-"), 1);
     assert_int_equal(harvest(f).samples, 100);
     assert_int_equal(status_of(f, 0).dropped, 0);
+}
+
+/* A sector that cannot be read: reads of one file that touch its offsets fail with an I/O error. */
+static struct {
+    sqlite3_vfs vfs, *real;
+    sqlite3_io_methods methods;
+    const sqlite3_io_methods *real_methods;
+    ino_t inode;
+    sqlite3_int64 first, last;
+} sector;
+
+static int read_around_sector(sqlite3_file *file, void *bytes, int n, sqlite3_int64 offset)
+{
+    if (offset <= sector.last && offset + n > sector.first)
+        return SQLITE_IOERR_READ;
+    return sector.real_methods->xRead(file, bytes, n, offset);
+}
+
+static int open_with_sector(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags, int *ret_flags)
+{
+    struct stat st;
+    (void)vfs;
+    int rc = sector.real->xOpen(sector.real, name, file, flags, ret_flags);
+    if (rc == SQLITE_OK && name && stat(name, &st) == 0 && st.st_ino == sector.inode) {
+        sector.real_methods = file->pMethods;
+        sector.methods = *file->pMethods;
+        sector.methods.xRead = read_around_sector;
+        file->pMethods = &sector.methods;
+    }
+    return rc;
+}
+
+static void a_sector_that_cannot_be_read_costs_its_records_and_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct stat st;
+    fixture_open(f);
+    append_and_wait(f, 8000);
+    fixture_close(f);
+    assert_int_equal(stat(f->path, &st), 0);
+    sector.inode = st.st_ino;
+    sector.first = find_bytes(f->path, "[300.1,true]") / PAGE * PAGE;
+    sector.last = sector.first + 2 * PAGE - 1;
+    sector.real = sqlite3_vfs_find(NULL);
+    sector.vfs = *sector.real;
+    sector.vfs.zName = "sector";
+    sector.vfs.xOpen = open_with_sector;
+    assert_int_equal(sqlite3_vfs_register(&sector.vfs, 1), SQLITE_OK);
+    fixture_open(f);
+    sqlite3_vfs_unregister(&sector.vfs);
+    expect_salvaged(f, 8000, 8000 - 2 * PAGE / 25);
 }
 
 static void damage_met_while_running_is_repaired_without_a_stop(void **state)
@@ -201,7 +254,7 @@ static void damage_met_while_running_is_repaired_without_a_stop(void **state)
     memcpy(old, s.stream, sizeof old);
     /* A tool writes the log back and changes the file, so that no page is left in the store's cache. */
     run_sql(f->path, "UPDATE meta SET value = 0 WHERE key = 'clean'; PRAGMA wal_checkpoint(TRUNCATE)");
-    write_garbage(f->path, find_bytes(f->path, "[499.9,true]") / 4096 * 4096, 4096);
+    write_garbage(f->path, find_bytes(f->path, "[499.9,true]") / PAGE * PAGE, PAGE);
     append_and_wait(f, 10);
     store_status(f->store, &s);
     assert_false(s.disk_failing);
@@ -229,6 +282,7 @@ int main(void)
         TEST(a_damaged_end_is_accounted_for_and_its_numbers_are_not_given_again),
         TEST(a_file_of_nothing_but_garbage_is_replaced_and_its_numbers_are_not_given_again),
         TEST(a_damaged_table_of_uplinks_makes_everything_wait_again),
+        TEST(a_sector_that_cannot_be_read_costs_its_records_and_no_more),
         TEST(damage_met_while_running_is_repaired_without_a_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
