@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * driver - what a poller needs from a field protocol: four functions on one bus.
+ * driver - what a poller needs from a field protocol: a few functions on one bus.
  *
- * Threads    One thread calls poll, probe and close; cancel may be called from any thread.
+ * Threads    One thread calls poll, probe, read_raw, release and close; cancel may be called from any thread.
  * Ownership  A driver copies its bus options, borrows its devices' points. close() frees it and accepts NULL.
  * Errors     A failed poll is not an error of the call: it is told in the result and in the readings.
  *            No allocation after opening.
@@ -16,6 +16,7 @@
 
 #include "../gateway/err.h"
 #include "../gateway/sample.h"
+#include "point.h"
 
 /* Counters of one device since start; a copy is taken for status, so plain integers are enough. */
 struct driver_stats {
@@ -49,6 +50,13 @@ struct driver_ops {
                  struct driver_result *ret);
     /* One short request without retries: is the device there? */
     void (*probe)(struct driver *d, size_t device, struct driver_result *ret);
+    /* Reads registers (or bits, one word each) of a device as they are, whatever its points say; words has
+     * room for count (125 registers or 2000 bits at most). Counted in the device's stats, but it teaches the
+     * driver nothing. */
+    void (*read_raw)(struct driver *d, size_t device, enum point_register table, uint16_t address,
+                     uint16_t count, uint16_t *words, struct driver_result *ret);
+    /* Closes the port or connection, so that another program can use it; the next call opens it again. */
+    void (*release)(struct driver *d);
     /* A running poll or probe gives up as soon as it can; later calls return QUALITY_NOT_CONNECTED at once.
      */
     void (*cancel)(struct driver *d);

@@ -405,6 +405,30 @@ static void driver_probe(struct driver *driver, size_t device, struct driver_res
         d->turn++;
 }
 
+static void driver_read_raw(struct driver *driver, size_t device, enum point_register table, uint16_t address,
+                            uint16_t count, uint16_t *words, struct driver_result *ret)
+{
+    struct modbus_driver *m = (struct modbus_driver *)driver;
+    const struct modbus_answer *a = &m->answer;
+    struct modbus_block b = {.table = table, .address = address, .count = count};
+    request(m, &m->devices[device], &b, m->tries);
+    *ret = (struct driver_result){.failed = a->quality,
+                                  .wall_ms = a->wall_ms,
+                                  .mono_ms = a->mono_ms,
+                                  .exception = a->exception,
+                                  .note = a->note};
+    if (a->quality != QUALITY_GOOD)
+        return;
+    bool bits = table == POINT_COIL || table == POINT_DISCRETE_INPUT;
+    for (size_t i = 0; i < count; i++)
+        words[i] = bits ? a->data[i / 8] >> i % 8 & 1 : (uint16_t)(a->data[2 * i] << 8 | a->data[2 * i + 1]);
+}
+
+static void driver_release(struct driver *driver)
+{
+    modbus_link_release(((struct modbus_driver *)driver)->link);
+}
+
 static void driver_cancel(struct driver *driver)
 {
     modbus_link_cancel(((struct modbus_driver *)driver)->link);
@@ -427,6 +451,8 @@ static void driver_close(struct driver *driver)
 static const struct driver_ops ops = {
     .poll = driver_poll,
     .probe = driver_probe,
+    .read_raw = driver_read_raw,
+    .release = driver_release,
     .cancel = driver_cancel,
     .stats = driver_stats,
     .close = driver_close,

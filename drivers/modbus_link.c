@@ -518,6 +518,13 @@ void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct
     ret->mono_ms = clock_mono_ms();
 }
 
+void modbus_link_release(struct modbus_link *l)
+{
+    close_link(l);
+    l->was_open = false;
+    l->reopen_at_us = 0;
+}
+
 void modbus_link_cancel(struct modbus_link *l)
 {
     atomic_store(&l->cancelled, true);

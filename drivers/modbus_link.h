@@ -57,6 +57,8 @@ int modbus_link_new(const struct modbus_link_options *options, struct modbus_lin
 void modbus_link_free(struct modbus_link *l);
 /* Sends one request and waits for its answer; no retries. */
 void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct modbus_answer *ret);
+/* Closes the port or connection; the next request opens it again, which then is no reconnect. */
+void modbus_link_release(struct modbus_link *l);
 /* Ends a running request; every later one fails with QUALITY_NOT_CONNECTED. */
 void modbus_link_cancel(struct modbus_link *l);
 /* Late answers of this unit that were recognised and discarded so far. */

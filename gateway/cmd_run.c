@@ -49,7 +49,7 @@ static void usage(FILE *out)
           "  --profiles DIR     device profiles (profiles/ beside the file, then " FG_SHARE "/profiles)\n"
           "  --state-dir DIR    identity and last good configuration (folder of store.path; under systemd\n"
           "                     its state folder)\n"
-          "  --runtime-dir DIR  status.json and metrics.prom (" CMD_DEFAULT_RUNTIME_DIR ")\n"
+          "  --runtime-dir DIR  status.json, metrics.prom and control (" CMD_DEFAULT_RUNTIME_DIR ")\n"
           "  --debug            more log lines\n"));
 }
 
@@ -220,8 +220,6 @@ static void say_summary(struct gateway *g, void (*say)(const char *))
 static enum run_end serve(struct gateway *g, const struct run_options *o, const sigset_t *signals)
 {
     bool said = false;
-    mkdir(o->runtime_dir,
-          0755); /* systemd makes it; by hand it may be missing; a failure shows in the next line */
     write_status(g, o->runtime_dir, &said);
     say_summary(g, health_ready);
     for (;;) {
@@ -267,9 +265,12 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
         .config_path = rc->path,
         .config_state = rc->state,
         .state_dir = state_dir,
+        .runtime_dir = o->runtime_dir,
         .first_retry_max_ms = first_retry_max_ms(),
     };
     struct gateway *g = NULL;
+    /* systemd makes it; by hand it may be missing; a failure shows when it is used */
+    mkdir(o->runtime_dir, 0755);
     int err = gateway_new(&options, &g, &note);
     if (err == 0)
         err = gateway_start(g, &note);

@@ -47,6 +47,7 @@ int gateway_start(struct gateway *g, struct err_note *note)
         if (err < 0)
             return err_note(note, err, "bus %s: cannot start a thread", poller_bus(g->pollers[i]));
     }
+    gateway_open_control(g);
     return 0;
 }
 
@@ -62,6 +63,8 @@ static bool all_progress(struct gateway *g)
     for (size_t i = 0; i < g->uplink_count; i++)
         if (pulse_late(uplink_pulse(g->uplinks[i]), now))
             late = g->options.config->uplinks[i].name;
+    if (g->control && pulse_late(control_pulse(g->control), now))
+        late = CONTROL_NAME;
     if (late)
         log_line(LOG_PRI_ERROR, "FG-LATE",
                  "part=%s: makes no progress; the watchdog will restart the service", late);
@@ -109,7 +112,7 @@ bool gateway_tick(struct gateway *g)
     return all_progress(g);
 }
 
-static struct status_view view_of(struct gateway *g)
+struct status_view gateway_view(struct gateway *g)
 {
     return (struct status_view){
         .config = g->options.config,
@@ -129,7 +132,7 @@ static struct status_view view_of(struct gateway *g)
 
 void gateway_status(struct gateway *g, struct buf *json, struct buf *metrics)
 {
-    struct status_view view = view_of(g);
+    struct status_view view = gateway_view(g);
     status_json(&view, json);
     status_metrics(&view, metrics);
 }
@@ -158,10 +161,15 @@ bool gateway_stop(struct gateway *g)
 {
     bool ended = true;
     /* First tell all, then wait for each: the waits overlap. */
+    if (g->control)
+        control_stop(g->control);
     for (size_t i = 0; i < g->bus_count; i++)
         poller_stop(g->pollers[i], 0);
     for (size_t i = 0; i < g->uplink_count; i++)
         uplink_stop(g->uplinks[i], 0);
+    /* Its thread uses all parts; whatever it waits for has just been told to stop. */
+    control_close(g->control);
+    g->control = NULL;
     int64_t deadline = clock_mono_ms() + STOP_THREADS_MS;
     for (size_t i = 0; i < g->bus_count; i++) {
         int64_t left = deadline - clock_mono_ms();

@@ -25,6 +25,7 @@ struct gateway_options {
     const char *config_path;
     const char *config_state; /* "current" or "fallback" */
     const char *state_dir;
+    const char *runtime_dir;    /* for the control socket; NULL: none */
     int64_t first_retry_max_ms; /* of uplinks after losing a link */
 };
 

@@ -59,6 +59,21 @@ static void describe_where(const struct config_bus *b, char *ret, size_t cap)
         snprintf(ret, cap, "%s:%d", b->host, b->tcp_port);
 }
 
+struct modbus_device_options gateway_device_options(const struct config_device *d)
+{
+    return (struct modbus_device_options){
+        .name = d->name,
+        .unit = d->unit,
+        .line = d->line,
+        .timeout_ms = d->timeout_ms,
+        .gap_ms = d->gap_ms,
+        .max_registers = d->max_registers,
+        .max_hole = d->max_hole,
+        .points = d->points,
+        .point_count = d->point_count,
+    };
+}
+
 /* Fills the driver's and the poller's view of the devices of one bus. */
 static void describe_devices(const struct config *c, size_t bus, struct modbus_device_options *modbus,
                              struct bus_parts *parts)
@@ -70,17 +85,7 @@ static void describe_devices(const struct config *c, size_t bus, struct modbus_d
         if (!d->enabled)
             continue;
         if (d->bus == bus) {
-            modbus[at] = (struct modbus_device_options){
-                .name = d->name,
-                .unit = d->unit,
-                .line = d->line,
-                .timeout_ms = d->timeout_ms,
-                .gap_ms = d->gap_ms,
-                .max_registers = d->max_registers,
-                .max_hole = d->max_hole,
-                .points = d->points,
-                .point_count = d->point_count,
-            };
+            modbus[at] = gateway_device_options(d);
             parts->devices[at] = (struct poller_device){
                 .name = d->name,
                 .unit = d->unit,
@@ -100,8 +105,8 @@ static void describe_devices(const struct config *c, size_t bus, struct modbus_d
     }
 }
 
-static int open_driver(const struct config_bus *b, const struct modbus_device_options *devices, size_t count,
-                       struct driver **ret, struct err_note *note)
+int gateway_open_driver(const struct config_bus *b, const struct modbus_device_options *devices, size_t count,
+                        struct driver **ret, struct err_note *note)
 {
     struct modbus_options options = {
         .bus = b->name,
@@ -154,7 +159,7 @@ static int build_bus(struct gateway *g, size_t bus, struct err_note *note)
     int err = FG_ENOMEM;
     if (modbus && parts->devices && parts->names && parts->every) {
         describe_devices(c, bus, modbus, parts);
-        err = open_driver(&c->buses[bus], modbus, count, &driver, note);
+        err = gateway_open_driver(&c->buses[bus], modbus, count, &driver, note);
     }
     if (err == 0)
         err = open_poller(g, &c->buses[bus], parts, count, driver, note);

@@ -13,8 +13,11 @@
 
 #include <stdatomic.h>
 
+#include "command.h"
+#include "control.h"
 #include "gateway.h"
 #include "poller.h"
+#include "status.h"
 #include "store.h"
 #include "uplink.h"
 
@@ -33,6 +36,7 @@ struct gateway {
     struct poller **pollers; /* the same, for status */
     size_t bus_count;
     struct store *store;
+    struct control *control; /* NULL: there is none */
     struct uplink **uplinks;
     size_t uplink_count;
     _Atomic bool uplinks_ready; /* the store's writer runs before the uplinks exist */
@@ -47,5 +51,15 @@ int gateway_build_buses(struct gateway *g, struct err_note *note);
 int gateway_build_store(struct gateway *g, struct err_note *note);
 int gateway_build_uplinks(struct gateway *g, struct err_note *note);
 bool gateway_clock_trusted(void *gateway);
+/* The driver's view of a device, and a driver for some devices of a bus; also for commands that talk to a
+ * device without a gateway. */
+struct modbus_device_options gateway_device_options(const struct config_device *d);
+int gateway_open_driver(const struct config_bus *b, const struct modbus_device_options *devices, size_t count,
+                        struct driver **ret, struct err_note *note);
+/* From any thread while the parts live. */
+struct status_view gateway_view(struct gateway *g);
+struct command_handlers gateway_handlers(struct gateway *g);
+/* A failure is a log line. */
+void gateway_open_control(struct gateway *g);
 
 #endif

@@ -1,9 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "json.h"
 
+#include <string.h>
+
 cJSON *json_parse(const char *text, size_t len)
 {
-    return cJSON_ParseWithLength(text, len);
+    const char *end = NULL;
+    cJSON *json = cJSON_ParseWithLengthOpts(text, len, &end, false);
+    /* cJSON is content with a value at the beginning, whatever follows it. */
+    while (json && end < text + len && strchr(" \t\r\n", *end) && *end)
+        end++;
+    if (json && end == text + len)
+        return json;
+    cJSON_Delete(json);
+    return NULL;
 }
 
 const char *json_string(const cJSON *object, const char *key, const char *otherwise)

@@ -2,26 +2,24 @@
 #include "poller.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
+#include "log.h"
 #include "poller_watch.h"
 #include "schedule.h"
+#include "text.h"
 
-/* The longest wait; the loop then beats its pulse. */
-#define WAIT_MAX_MS 10000
 /* A poll may hang in a name look-up for that long. */
 #define DRIVER_MAX_MS 120000
 
 struct station {
     struct poller_device options;
     struct poller_watch_device watch; /* the thread's own */
-    /* Below: guarded by poller.lock. */
+    /* Below: guarded by poller.mail.lock. */
     struct poller_device_status status;
     struct reading *last; /* the newest reading of every point */
     int64_t last_wall_ms, last_mono_ms;
@@ -47,32 +45,10 @@ struct poller {
     struct pulse pulse;
 
     pthread_t thread;
-    bool started; /* by the thread that starts and stops */
-    /* Guards what follows and the lower part of every station. Held for copying only, never around a driver
-     * or sink call. */
-    pthread_mutex_t lock;
-    pthread_cond_t changed;
-    bool stop;
-    bool poked; /* a device hurries */
-    bool ended;
+    bool started;            /* by the thread that starts and stops */
+    struct poller_mail mail; /* its lock guards the lower part of every station, too */
+    int64_t paused_mono_ms;  /* when the pause began; 0: none. The thread's own */
 };
-
-static int init_sync(struct poller *p)
-{
-    pthread_condattr_t attr;
-    if (pthread_mutex_init(&p->lock, NULL) != 0)
-        return FG_ENOMEM;
-    int failed = pthread_condattr_init(&attr);
-    if (!failed) {
-        failed = pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        if (!failed)
-            failed = pthread_cond_init(&p->changed, &attr);
-        pthread_condattr_destroy(&attr);
-    }
-    if (failed)
-        pthread_mutex_destroy(&p->lock);
-    return failed ? FG_ENOMEM : 0;
-}
 
 static int allocate(struct poller *p, size_t points, size_t most_points)
 {
@@ -138,7 +114,7 @@ int poller_new(const struct poller_options *options, struct poller **ret)
     p->watch.where = options->where;
     int err = allocate(p, points, most_points);
     if (err == 0)
-        err = init_sync(p);
+        err = poller_mail_init(&p->mail);
     if (err < 0) {
         free_memory(p);
         return err;
@@ -160,62 +136,57 @@ void poller_free(struct poller *p)
     if (p->options.driver)
         p->options.driver->ops->close(p->options.driver);
     schedule_free(p->schedule);
-    pthread_cond_destroy(&p->changed);
-    pthread_mutex_destroy(&p->lock);
+    poller_mail_fini(&p->mail);
     free_memory(p);
-}
-
-/* A moment from now for pthread_cond_timedwait(), which does not know clock_mono_ms()'s clock. */
-static struct timespec moment_after(int64_t us)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += us / 1000000;
-    t.tv_nsec += (us % 1000000) * 1000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
 }
 
 /* Passes on what other threads asked for; false when the thread is to end. */
 static bool take_orders(struct poller *p)
 {
-    pthread_mutex_lock(&p->lock);
-    bool go_on = !p->stop;
-    for (size_t i = 0; p->poked && i < p->count; i++) {
+    pthread_mutex_lock(&p->mail.lock);
+    bool go_on = !p->mail.stop;
+    for (size_t i = 0; p->mail.poked && i < p->count; i++) {
         if (p->stations[i].hurried)
             schedule_hurry(p->schedule, i, clock_mono_ms());
         p->stations[i].hurried = false;
     }
-    p->poked = false;
-    pthread_mutex_unlock(&p->lock);
+    p->mail.poked = false;
+    pthread_mutex_unlock(&p->mail.lock);
     return go_on;
 }
 
-static bool is_stopping(struct poller *p)
+/* Leaves the bus alone while somebody asked for that; false when there is nothing to rest for. */
+static bool rest(struct poller *p)
 {
-    pthread_mutex_lock(&p->lock);
-    bool stop = p->stop;
-    pthread_mutex_unlock(&p->lock);
-    return stop;
+    bool over;
+    int64_t now = clock_mono_ms();
+    int64_t until = poller_mail_rest_until(&p->mail, now, &over);
+    if (over) {
+        log_line(LOG_PRI_NOTICE, "FG-BUS-RESUMED", _("bus=%s pause=%llds: the sensors are read again"),
+                 p->options.bus, (long long)(now - p->paused_mono_ms) / 1000);
+        p->paused_mono_ms = 0;
+    }
+    if (until == 0)
+        return false;
+    if (p->paused_mono_ms == 0) {
+        p->paused_mono_ms = now;
+        p->options.driver->ops->release(p->options.driver);
+        log_line(LOG_PRI_NOTICE, "FG-BUS-PAUSED",
+                 _("bus=%s for=%llds: left alone on command, its port is closed; it goes on by itself"),
+                 p->options.bus, (long long)(until - now + 999) / 1000);
+        poller_mail_say_paused(&p->mail);
+    }
+    poller_mail_wait(&p->mail, until);
+    return true;
 }
 
-/* Waits until the instant or an order comes, or a while has passed. */
-static void wait_until(struct poller *p, int64_t due_mono_ms)
+static void do_work(struct poller *p)
 {
-    int64_t left_us = WAIT_MAX_MS * 1000;
-    int64_t now_us = clock_mono_us();
-    if (due_mono_ms < now_us / 1000 + WAIT_MAX_MS)
-        left_us = due_mono_ms * 1000 - now_us;
-    if (left_us <= 0)
+    if (!poller_mail_has_work(&p->mail))
         return;
-    struct timespec until = moment_after(left_us);
-    pthread_mutex_lock(&p->lock);
-    if (!p->stop && !p->poked)
-        pthread_cond_timedwait(&p->changed, &p->lock, &until);
-    pthread_mutex_unlock(&p->lock);
+    pulse_expect(&p->pulse, DRIVER_MAX_MS);
+    poller_mail_run(&p->mail, p->options.driver);
+    pulse_beat(&p->pulse);
 }
 
 /* Whether the device has given anything in this poll. A driver does not ask for registers that a device has
@@ -263,7 +234,7 @@ static void keep_status(struct poller *p, size_t device, uint32_t missed, bool m
 {
     struct station *st = &p->stations[device];
     const char *word = state_word(p, device, measured);
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->mail.lock);
     struct poller_device_status *status = &st->status;
     snprintf(status->state, sizeof(status->state), "%s", word);
     status->last_failed = p->result.failed;
@@ -275,7 +246,7 @@ static void keep_status(struct poller *p, size_t device, uint32_t missed, bool m
     if (p->result.failed != QUALITY_GOOD)
         status->failed++;
     keep_readings(p, st);
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->mail.lock);
 }
 
 static void hand_over(struct poller *p, size_t device, uint32_t missed)
@@ -322,7 +293,7 @@ static void serve(struct poller *p, const struct schedule_turn *turn)
      * that every period leaves its failed sample and nobody is only probed when the port is back. */
     const bool answered = poller_watch_trouble(&p->result) != POLLER_SILENT;
     schedule_done(p->schedule, turn, clock_mono_ms(), answered);
-    if (p->result.failed != QUALITY_GOOD && is_stopping(p))
+    if (p->result.failed != QUALITY_GOOD && poller_mail_is_stopping(&p->mail))
         return; /* we cut it off ourselves: that says nothing about the device */
     const bool measured = is_poll && has_measured(p, turn->device);
     if (measured || p->result.failed != QUALITY_GOOD)
@@ -340,20 +311,20 @@ static void *run(void *context)
     struct poller *p = context;
     while (take_orders(p)) {
         struct schedule_turn turn;
-        int64_t now = clock_mono_ms();
         pulse_beat(&p->pulse);
+        if (rest(p))
+            continue;
+        do_work(p);
+        int64_t now = clock_mono_ms();
         if (!schedule_next(p->schedule, now, &turn))
-            wait_until(p, INT64_MAX);
+            poller_mail_wait(&p->mail, INT64_MAX);
         else if (turn.due_mono_ms > now)
-            wait_until(p, turn.due_mono_ms);
+            poller_mail_wait(&p->mail, turn.due_mono_ms);
         else
             serve(p, &turn);
     }
     pulse_end(&p->pulse);
-    pthread_mutex_lock(&p->lock);
-    p->ended = true;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    poller_mail_say_end(&p->mail);
     return NULL;
 }
 
@@ -394,18 +365,9 @@ bool poller_stop(struct poller *p, int64_t wait_ms)
 {
     if (!p || !p->started)
         return true;
-    struct timespec until = moment_after(wait_ms * 1000);
-    pthread_mutex_lock(&p->lock);
-    p->stop = true;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    poller_mail_stop(&p->mail);
     p->options.driver->ops->cancel(p->options.driver);
-
-    pthread_mutex_lock(&p->lock);
-    while (!p->ended && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
-        ;
-    bool ended = p->ended;
-    pthread_mutex_unlock(&p->lock);
+    bool ended = poller_mail_wait_end(&p->mail, wait_ms);
     if (ended) {
         pthread_join(p->thread, NULL); /* past its last statement: does not wait */
         p->started = false;
@@ -435,9 +397,11 @@ const struct poller_device *poller_device(const struct poller *p, size_t device)
 
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret)
 {
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->mail.lock);
     *ret = p->stations[device].status;
-    pthread_mutex_unlock(&p->lock);
+    if (p->mail.paused)
+        strcpy(ret->state, "paused");
+    pthread_mutex_unlock(&p->mail.lock);
     p->options.driver->ops->stats(p->options.driver, device, &ret->stats);
 }
 
@@ -445,14 +409,14 @@ bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, 
                           int64_t *ret_mono_ms)
 {
     struct station *st = &p->stations[device];
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->mail.lock);
     bool has = st->has_last;
     if (has) {
         memcpy(ret, st->last, st->options.point_count * sizeof(*ret));
         *ret_wall_ms = st->last_wall_ms;
         *ret_mono_ms = st->last_mono_ms;
     }
-    pthread_mutex_unlock(&p->lock);
+    pthread_mutex_unlock(&p->mail.lock);
     return has;
 }
 
@@ -460,9 +424,24 @@ void poller_hurry(struct poller *p, size_t device)
 {
     if (device >= p->count)
         return;
-    pthread_mutex_lock(&p->lock);
+    pthread_mutex_lock(&p->mail.lock);
     p->stations[device].hurried = true;
-    p->poked = true;
-    pthread_cond_broadcast(&p->changed);
-    pthread_mutex_unlock(&p->lock);
+    poller_mail_poke(&p->mail);
+    pthread_mutex_unlock(&p->mail.lock);
+}
+
+int poller_pause(struct poller *p, int64_t for_ms, int64_t wait_ms)
+{
+    assert(for_ms > 0 && for_ms <= POLLER_PAUSE_MAX_MS);
+    return poller_mail_pause(&p->mail, for_ms, wait_ms);
+}
+
+void poller_resume(struct poller *p)
+{
+    poller_mail_resume(&p->mail);
+}
+
+int poller_do(struct poller *p, struct poller_work *w, int64_t wait_ms)
+{
+    return poller_mail_work(&p->mail, w, wait_ms);
 }

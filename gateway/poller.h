@@ -2,18 +2,19 @@
 /*
  * poller - one thread that owns one bus: asks the driver when the schedule says so, hands samples to a sink.
  *
- * Threads    poller_start/stop/free from one thread; poller_device_status from any.
+ * Threads    poller_start/stop/free from one thread; the others from any.
  * Ownership  Options are copied except driver (taken: freed by poller_free) and the strings, which must
  * outlive it. Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of
  * these calls.
  *
  * Log lines, one per change of state: FG-BUS-SILENT, FG-BUS-BACK, FG-BUS-EXCEPTION, FG-BUS-GARBLED,
- * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-POINT-CONFIG.
+ * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-POINT-CONFIG, FG-BUS-PAUSED, FG-BUS-RESUMED.
  */
 #ifndef FG_POLLER_H
 #define FG_POLLER_H
 
 #include "../drivers/driver.h"
+#include "poller_mail.h"
 #include "pulse.h"
 #include "sample.h"
 
@@ -46,7 +47,7 @@ struct poller_options {
 
 /* What status shows of a device. */
 struct poller_device_status {
-    char state[16];           /* "waiting" before the first poll, "ok", "retrying", "silent", "failed" */
+    char state[16]; /* "waiting" before the first poll, "ok", "retrying", "silent", "failed", "paused" */
     enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
     uint8_t exception;
     int64_t last_good_mono_ms; /* 0: never */
@@ -76,5 +77,15 @@ bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, 
                           int64_t *ret_mono_ms);
 /* Poll this device as soon as possible. */
 void poller_hurry(struct poller *p, size_t device);
+
+enum { POLLER_PAUSE_MAX_MS = 15 * 60 * 1000 };
+/* Leaves the bus alone for so long from now: its port is closed, nothing is asked, the periods that pass are
+ * missed. Asking again renews it; it ends by itself. Waits until the port is closed: FG_ETIMEOUT (then there
+ * is no pause), FG_ECLOSED. */
+int poller_pause(struct poller *p, int64_t for_ms, int64_t wait_ms);
+void poller_resume(struct poller *p);
+/* Has the bus thread do something with the driver between two polls (device index = position in the options)
+ * and waits for it; see poller_mail_work(). */
+int poller_do(struct poller *p, struct poller_work *w, int64_t wait_ms);
 
 #endif

@@ -20,8 +20,9 @@ LEVELS = {
     1: ["sample", "layout", "queue", "seqset"],
     2: ["drivers/", "store", "store_*", "schedule", "payload", "payload_*", "compress", "mqtt", "mqtt_*", "tls_diag",
         "yaml_*"],
-    3: ["poller", "poller_*", "uplink", "uplink_*", "health", "health_*", "command", "command_*"],
-    4: ["config", "config_*", "gateway", "gateway_*", "status", "status_*"],
+    3: ["poller", "poller_*", "uplink", "uplink_*", "health", "health_*", "command", "command_*",
+        "control", "control_*", "probe", "probe_*"],
+    4: ["config", "config_*", "gateway", "gateway_*", "status", "status_*", "scan", "scan_*"],
     5: ["cmd", "cmd_*", "main"],
 }
 

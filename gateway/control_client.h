@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * control_client - how a command of the program asks the running gateway.
+ *
+ * Threads    One thread; waits.
+ * Ownership  control_ask() gives a tree that cJSON_Delete() frees.
+ * Errors     FG_ENOTFOUND: no gateway listens there; FG_EIO: it cannot be reached, mostly for lack of
+ *            permission; FG_ETIMEOUT, FG_ECORRUPT; FG_EINVALID: it refused. All with a note.
+ */
+#ifndef FG_CONTROL_CLIENT_H
+#define FG_CONTROL_CLIENT_H
+
+#include "err.h"
+#include "json.h"
+
+/* Sends one request (a JSON object) and gives the answer's object, which says "ok":true. */
+int control_ask(const char *runtime_dir, const char *request, int64_t wait_ms, cJSON **ret,
+                struct err_note *note);
+
+#endif
