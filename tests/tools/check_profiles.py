@@ -10,7 +10,8 @@ import sys
 
 import yaml
 
-PROFILE_KEYS = {"profile", "title", "manufacturer", "source", "maturity", "line", "limits", "identify", "points"}
+PROFILE_KEYS = {"profile", "title", "manufacturer", "source", "maturity", "line", "limits", "wires", "notes", "identify",
+                "points"}
 POINT_KEYS = {"name", "register", "reference", "address", "type", "order", "bits", "scale", "offset", "unit", "min",
               "max", "invalid", "every"}
 IDENTIFY_KEYS = {"register", "address", "count", "note"}

@@ -113,6 +113,13 @@ class Daemon:
     def kill(self):
         self._child.kill()
 
+    def freeze(self):
+        """SIGSTOP: the box hangs; nothing of it runs."""
+        self._child.freeze()
+
+    def thaw(self):
+        self._child.thaw()
+
     @property
     def running(self):
         return self._child.running

@@ -27,6 +27,12 @@ def validate_messages(messages):
             assert not problems, "%s does not follow its schema: %s\n%s" % (message.topic, problems, message.payload)
 
 
+def refuse_sanitizer_reports(log):
+    """With FIELDGATE set to an asan or tsan build, a report fails the test whatever else it proved."""
+    for mark in ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:"):
+        assert mark not in log, log[max(0, log.index(mark) - 200):][:6000]
+
+
 @pytest.fixture
 def folder():
     """A short path (Unix sockets allow 107 bytes), removed afterwards."""
@@ -42,5 +48,7 @@ def stage(folder):
         pytest.fail("%s: not built; run `make` first, or set FIELDGATE" % default_binary())
     with Stage(folder) as one:
         yield one
+        if one.daemon:
+            refuse_sanitizer_reports(one.daemon.log())
         if one.subscriber:
             validate_messages(one.subscriber.messages())

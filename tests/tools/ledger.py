@@ -197,8 +197,12 @@ class Ledger:
         return [r.body for r in self._ordered() if r.is_event and name in (None, r.body.get("event"))]
 
     def _ordered(self):
-        """seq goes on counting from stream to stream of one database, so it orders everything."""
-        return sorted(self.records.values(), key=lambda r: r.seq)
+        """Stream by stream, as they began; in each by seq. (A restored database may use a seq again, in another
+        stream.)"""
+        began = {}
+        for record in self.records.values():
+            began[record.stream] = min(record.body["ts"], began.get(record.stream, record.body["ts"]))
+        return sorted(self.records.values(), key=lambda r: (began[r.stream], r.seq))
 
     # -- what was served
 
