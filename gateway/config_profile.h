@@ -27,6 +27,9 @@ struct config_profile {
     int unit;                /* factory setting; 0: not said */
     uint16_t max_registers, max_hole;
     int64_t min_every_ms, pause_ms;
+    char *wires; /* NULL: not said */
+    char **notes;
+    size_t note_count;
     struct config_probe *probes;
     size_t probe_count;
     struct point *points;

@@ -1,8 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Checks what the C reader cannot: that the shipped profiles agree with each other and with config/points.yaml.
+"""Checks what the C reader cannot: that the shipped profiles agree with each other and with config/points.yaml, and
+that each has a golden dialogue that shows all of its points, negative where a point can be.
 
-Usage: check_profiles.py [config-folder]        Exit 0 when all is well, 1 with one line per problem.
+Usage: check_profiles.py [config-folder [dialogue-folder]]        Exit 0 when all is well, 1 with one line per problem.
 """
 import pathlib
 import re
@@ -22,7 +23,8 @@ WIDTH = {"bool": 1, "int16": 1, "uint16": 1, "int32": 2, "uint32": 2, "float32":
          "float64": 4}
 ORDERS = {"ABCD", "CDAB", "BADC", "DCBA"}
 RAW_RANGE = {"int16": (-2**15, 2**15 - 1), "uint16": (0, 2**16 - 1), "int32": (-2**31, 2**31 - 1),
-             "uint32": (0, 2**32 - 1)}
+             "uint32": (0, 2**32 - 1), "int64": (-2**63, 2**63 - 1), "uint64": (0, 2**64 - 1),
+             "float32": (-3.4028235e38, 3.4028235e38)}
 NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 FILE_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 DURATION = re.compile(r"\d+(ms|s|min|h|d)")
@@ -51,9 +53,25 @@ def number(value):
     return float(value)
 
 
+def raw_range(point):
+    """Least and greatest raw number; None where there is no bound worth checking."""
+    if "bits" in point:
+        ends = str(point["bits"]).split("-")
+        return 0, 2 ** (int(ends[-1]) - int(ends[0]) + 1) - 1
+    return RAW_RANGE.get(point.get("type", "bool" if point.get("register") in BIT_TABLES else "uint16"))
+
+
+def can_be_negative(point):
+    raw = raw_range(point)
+    if raw is None or raw[0] == 0 or point.get("type") == "float32":
+        return False
+    return "min" not in point or number(point["min"]) < 0
+
+
 class Checker:
-    def __init__(self, folder):
+    def __init__(self, folder, dialogues):
         self.folder = folder
+        self.dialogues = dialogues
         self.problems = []
 
     def bad(self, path, text):
@@ -102,7 +120,7 @@ class Checker:
         if low is not None and high is not None and low >= high:
             self.bad(path, f"{where}: min {low:g} is not below max {high:g}")
             return
-        raw = RAW_RANGE.get(point.get("type", "uint16"))
+        raw = raw_range(point)
         scale, offset = number(point.get("scale", 1)), number(point.get("offset", 0))
         if scale == 0:
             self.bad(path, f"{where}: scale 0 makes every value the same")
@@ -110,7 +128,7 @@ class Checker:
         if raw is None:
             return
         reach = sorted(end * scale + offset for end in raw)
-        slack = abs(scale) * 1e-6
+        slack = max(abs(scale) * 1e-6, abs(reach[1]) * 1e-12)
         if (high is not None and high > reach[1] + slack) or (low is not None and low < reach[0] - slack):
             self.bad(path, f"{where}: the register reaches {reach[0]:g}..{reach[1]:g}, the range asks for more; "
                            "check type, scale and offset")
@@ -161,8 +179,10 @@ class Checker:
         if data.get("maturity") not in ("manual", "tested"):
             self.bad(path, "maturity must be manual or tested")
         line = data.get("line") or {}
-        if set(line) - {"baud", "format", "unit"} or (line and line.get("format") not in FORMATS):
+        if set(line) - {"baud", "format", "unit"} or line.get("format", "8N1") not in FORMATS:
             self.bad(path, f"line {line} is not {{baud, format, unit}}")
+        if not all(isinstance(note, str) and note.endswith(".") for note in data.get("notes") or []):
+            self.bad(path, "notes are whole sentences")
         limits = data.get("limits") or {}
         if set(limits) - LIMIT_KEYS:
             self.bad(path, f"limits know only {', '.join(sorted(LIMIT_KEYS))}")
@@ -172,6 +192,28 @@ class Checker:
         for entry in data.get("identify") or []:
             if set(entry) != IDENTIFY_KEYS or entry.get("register") not in TABLES:
                 self.bad(path, f"identify: each entry has {', '.join(sorted(IDENTIFY_KEYS))}")
+
+    def readings(self, path):
+        """What a dialogue lets be read: point -> [(value, quality)]."""
+        found = {}
+        for line in path.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            if len(words) == 3 and line[0] not in "#<>" and not words[0].endswith(":"):
+                found.setdefault(words[0], []).append((words[1], words[2]))
+        return found
+
+    def dialogue(self, path, points):
+        dialogue = self.dialogues / f"{path.stem}.txt"
+        if not dialogue.is_file():
+            self.bad(path, f"has no golden dialogue {dialogue.name}; docs/PROFILES.md says how to make it")
+            return
+        found = self.readings(dialogue)
+        for point in points:
+            good = [value for value, quality in found.get(point.get("name"), []) if quality == "good"]
+            if not good:
+                self.bad(dialogue, f"{point.get('name')} is never read with a good value")
+            elif can_be_negative(point) and not any(value.startswith("-") for value in good):
+                self.bad(dialogue, f"{point.get('name')} is signed, but never negative with a good value")
 
     def profile(self, path, names):
         data = self.load(path)
@@ -186,6 +228,7 @@ class Checker:
                 self.bad(path, f"{point.get('name')}: stands twice")
             seen.add(point.get("name"))
             self.point(path, point, names, taken)
+        self.dialogue(path, points)
         return seen
 
     def run(self):
@@ -198,18 +241,22 @@ class Checker:
             used |= self.profile(path, names)
         for name in sorted(set(names) - used):
             self.bad(self.folder / "points.yaml", f"{name}: no profile uses it")
+        for path in sorted(self.dialogues.glob("*.txt")):
+            if not (self.folder / "profiles" / f"{path.stem}.yaml").is_file():
+                self.bad(path, "belongs to no profile")
         return len(profiles)
 
 
 def main(argv):
-    folder = pathlib.Path(argv[1]) if len(argv) > 1 else pathlib.Path(__file__).resolve().parents[2] / "config"
-    checker = Checker(folder)
+    tree = pathlib.Path(__file__).resolve().parents[2]
+    checker = Checker(pathlib.Path(argv[1]) if len(argv) > 1 else tree / "config",
+                      pathlib.Path(argv[2]) if len(argv) > 2 else tree / "tests" / "golden" / "dialogues")
     count = checker.run()
     for problem in checker.problems:
         print(problem, file=sys.stderr)
     if checker.problems:
         return 1
-    print(f"profiles: {count} checked against points.yaml")
+    print(f"profiles: {count} checked against points.yaml and their dialogues")
     return 0
 
 
