@@ -20,7 +20,12 @@ int cmd_run(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_show(int argc, char **argv);
+int cmd_probe(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
+int cmd_poll(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_profiles(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

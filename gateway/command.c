@@ -122,9 +122,12 @@ static void add_id(const cJSON *json, struct buf *out)
         buf_adds(out, "null");
 }
 
-static void refuse(const char *why, struct buf *answer)
+static void refuse(int err, const char *why, struct buf *answer)
 {
+    bool later = err == FG_ERETRY || err == FG_ETIMEOUT || err == FG_ECLOSED;
     buf_adds(answer, ",\"ok\":false");
+    buf_add_key(answer, "code");
+    buf_add_json(answer, err == FG_ENOTFOUND ? "not_found" : later ? "not_now" : "failed");
     buf_add_key(answer, "error");
     buf_add_json(answer, why);
     buf_addc(answer, '}');
@@ -140,7 +143,7 @@ static void run_parsed(const struct command_handlers *handlers, const struct com
         err = FG_ENOMEM;
     add_id(json, answer);
     if (err < 0) {
-        refuse(r.note.text[0] ? r.note.text : err_text(err), answer);
+        refuse(err, r.note.text[0] ? r.note.text : err_text(err), answer);
     } else {
         buf_adds(answer, ",\"ok\":true");
         if (members.len) {
@@ -165,7 +168,7 @@ void command_run(const struct command_handlers *handlers, const struct command_r
         why = "the request is not a JSON object; write {\"id\":1,\"command\":\"status\"}";
     if (why) {
         buf_adds(answer, "{\"id\":null");
-        refuse(why, answer);
+        refuse(FG_EINVALID, why, answer);
     } else {
         run_parsed(handlers, rights, json, answer);
     }

@@ -5,8 +5,8 @@
  *
  * Threads    Any thread; the handlers run on the caller's and must bear that.
  * Ownership  Handlers and texts are lent for the call.
- * Errors     Are answers: {"id":..,"ok":false,"error":".."}. Nothing is executed unless the whole request was
- *            understood.
+ * Errors     Are answers: {"id":..,"ok":false,"code":"..","error":".."}; code is not_found (no such device
+ *            or bus), not_now or failed. Nothing is executed unless the whole request was understood.
  *
  * {"id":7,"command":"pause","bus":"field","for_ms":60000} is answered {"id":7,"ok":true,"for_ms":60000}.
  * The id is a string or an integer and comes back unchanged; without one it is null.

@@ -17,7 +17,7 @@
 static int explain(const char *path, int error, struct err_note *note)
 {
     if (error == ENOENT || error == ECONNREFUSED)
-        return err_note(note, FG_ENOTFOUND, _("%s: no gateway listens there"), path);
+        return err_note(note, FG_ECLOSED, _("%s: no gateway listens there"), path);
     if (error == EACCES || error == EPERM)
         return err_note(note, FG_EIO,
                         _("%s: not allowed; use sudo, or join the group (usermod -aG fieldgate YOU)"), path);
@@ -60,7 +60,7 @@ static int receive_line(int fd, int64_t wait_ms, struct buf *line, struct err_no
         struct pollfd p = {.fd = fd, .events = POLLIN};
         int ready = left > 0 ? poll(&p, 1, (int)left) : 0;
         if (ready < 0 && errno == EINTR)
-            return err_note(note, FG_ECLOSED, _("interrupted"));
+            return err_note(note, FG_ERETRY, _("interrupted"));
         if (ready <= 0)
             return err_note(note, FG_ETIMEOUT, _("the gateway gave no answer within %lld s"),
                             (long long)wait_ms / 1000);
@@ -85,8 +85,12 @@ static int understand(const struct buf *line, cJSON **ret, struct err_note *note
         return 0;
     }
     (void)err_note(note, 0, "%s", json_string(json, "error", "?"));
+    const char *code = json_string(json, "code", "");
+    int err = strcmp(code, "not_found") == 0 ? FG_ENOTFOUND
+              : strcmp(code, "not_now") == 0 ? FG_ERETRY
+                                             : FG_EINVALID;
     cJSON_Delete(json);
-    return FG_EINVALID;
+    return err;
 }
 
 int control_ask(const char *runtime_dir, const char *request, int64_t wait_ms, cJSON **ret,
@@ -103,5 +107,27 @@ int control_ask(const char *runtime_dir, const char *request, int64_t wait_ms, c
         err = understand(&line, ret, note);
     buf_fini(&line);
     close(fd);
+    return err;
+}
+
+int control_command(const char *runtime_dir, const char *command, const char *key, const char *name,
+                    int64_t for_ms, cJSON **ret, struct err_note *note)
+{
+    struct buf request = BUF_INIT;
+    buf_adds(&request, "{\"id\":1");
+    buf_add_key(&request, "command");
+    buf_add_json(&request, command);
+    if (key) {
+        buf_add_key(&request, key);
+        buf_add_json(&request, name);
+    }
+    if (for_ms > 0) {
+        buf_add_key(&request, "for_ms");
+        buf_add_int(&request, for_ms);
+    }
+    buf_addc(&request, '}');
+    int err = buf_ok(&request) ? control_ask(runtime_dir, request.data, CONTROL_WAIT_MS, ret, note)
+                               : err_note(note, FG_ENOMEM, "%s", err_text(FG_ENOMEM));
+    buf_fini(&request);
     return err;
 }

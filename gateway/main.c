@@ -19,6 +19,11 @@ static const struct command commands[] = {
     {"apply", cmd_apply, "check, then restart the running gateway with it"},
     {"show", cmd_show, "print what is in effect, defaults included"},
     {"status", cmd_status, "print the health of the running gateway"},
+    {"probe", cmd_probe, "read one device now and show what came, and how else it could be read"},
+    {"pause", cmd_pause, "have the running gateway leave a bus alone for a while"},
+    {"resume", cmd_resume, "end a pause"},
+    {"poll", cmd_poll, "have the running gateway read a device now"},
+    {"profiles", cmd_profiles, "list the device models that can be read, or show all about one"},
     {"version", cmd_version, "print the version"},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };

@@ -12,8 +12,10 @@
  * devices keep silent about registers that they do not have. */
 #define SILENT_MAX 3
 
+/* Around a device of more points than this only the bad ones are looked at. */
+#define AROUND_ALL_MAX 32
+
 struct found {
-    struct probe_around around;
     struct driver_result result; /* of the request that covered the point */
     bool asked;
     enum probe_verdict verdict;
@@ -24,7 +26,9 @@ struct run {
     struct driver *d;
     const struct probe_target *t;
     int64_t deadline_mono_ms;
-    struct found *found; /* one per point */
+    struct found *found;         /* one per point */
+    struct probe_around *around; /* the same */
+    int shift;                   /* -1 or 1: the map as a whole is off by one */
     bool answered;
     unsigned silent;
     struct driver_result last_failure;
@@ -57,8 +61,8 @@ static void read_single(struct run *r, size_t i)
     if (!go_on(r))
         return;
     f->asked = true;
-    read_words(r, p->table, p->address, point_width(p), f->around.here.words, &f->result);
-    f->around.here.there = f->result.failed == QUALITY_GOOD;
+    read_words(r, p->table, p->address, point_width(p), r->around[i].here.words, &f->result);
+    r->around[i].here.there = f->result.failed == QUALITY_GOOD;
 }
 
 static void read_block(struct run *r, const struct modbus_block *b, const uint32_t *order)
@@ -78,9 +82,10 @@ static void read_block(struct run *r, const struct modbus_block *b, const uint32
         }
         f->asked = true;
         f->result = result;
-        f->around.here.there = result.failed == QUALITY_GOOD;
-        if (f->around.here.there)
-            memcpy(f->around.here.words, words + (p->address - b->address), point_width(p) * sizeof words[0]);
+        struct probe_words *here = &r->around[order[k]].here;
+        here->there = result.failed == QUALITY_GOOD;
+        if (here->there)
+            memcpy(here->words, words + (p->address - b->address), point_width(p) * sizeof words[0]);
     }
 }
 
@@ -131,20 +136,38 @@ static void read_neighbour(struct run *r, const struct point *p, int shift, stru
     ret->there = result.failed == QUALITY_GOOD;
 }
 
-/* Only where something is wrong, and only of a device that talks: neighbours cost two requests. */
+static bool judge_all(struct run *r)
+{
+    bool all_good = true;
+    for (size_t i = 0; i < r->t->point_count; i++) {
+        struct found *f = &r->found[i];
+        f->verdict = probe_judge(&r->t->points[i], &r->around[i].here, &f->reading);
+        all_good &= f->verdict == PROBE_GOOD;
+    }
+    return all_good;
+}
+
+/* Only when something is wrong, and only of a device that talks: neighbours cost two requests each. */
 static void look_around(struct run *r)
 {
-    for (size_t i = 0; i < r->t->point_count; i++)
-        r->found[i].verdict = probe_judge(&r->t->points[i], &r->found[i].around.here, &r->found[i].reading);
-    for (size_t i = 0; i < r->t->point_count; i++) {
-        const struct point *p = &r->t->points[i];
-        struct found *f = &r->found[i];
-        if (f->verdict == PROBE_GOOD || !r->answered || !f->asked)
+    const struct probe_target *t = r->t;
+    if (judge_all(r) || !r->answered)
+        return;
+    bool all = t->point_count <= AROUND_ALL_MAX;
+    for (size_t i = 0; i < t->point_count; i++) {
+        if (!all && r->found[i].verdict == PROBE_GOOD)
             continue;
-        read_neighbour(r, p, -1, &f->around.before);
-        read_neighbour(r, p, 1, &f->around.after);
-        f->around.before_taken = is_taken(r, i, p->table, p->address - 1);
-        f->around.after_taken = is_taken(r, i, p->table, p->address + point_width(p));
+        read_neighbour(r, &t->points[i], -1, &r->around[i].before);
+        read_neighbour(r, &t->points[i], 1, &r->around[i].after);
+    }
+    if (probe_all_fit(t->points, r->around, t->point_count, -1))
+        r->shift = -1;
+    else if (probe_all_fit(t->points, r->around, t->point_count, 1))
+        r->shift = 1;
+    for (size_t i = 0; i < t->point_count; i++) {
+        const struct point *p = &t->points[i];
+        r->around[i].before_taken = r->shift != -1 && is_taken(r, i, p->table, p->address - 1);
+        r->around[i].after_taken = r->shift != 1 && is_taken(r, i, p->table, p->address + point_width(p));
     }
 }
 
@@ -197,20 +220,24 @@ static void add_views(struct buf *out, const struct point *p, const struct probe
     buf_add_key(out, "views");
     buf_addc(out, '[');
     for (size_t i = 0; i < count; i++) {
-        char advice[80];
-        probe_advice(p, &views[i], advice, sizeof advice);
+        char text[PROBE_TEXT_MAX];
         buf_adds(out, i ? ",{" : "{");
-        add_text(out, "as", advice);
+        probe_view_name(&views[i], text);
+        add_text(out, "as", text);
         add_value(out, &views[i].reading);
-        buf_add_key(out, "plausible");
-        buf_adds(out, views[i].plausible ? "true" : "false");
+        if (views[i].plausible) {
+            probe_advice(p, &views[i], text);
+            add_text(out, "hint", text);
+        }
         buf_addc(out, '}');
     }
     buf_addc(out, ']');
 }
 
-static void add_point(struct buf *out, const struct point *p, const struct found *f)
+static void add_point(struct buf *out, const struct run *r, size_t i)
 {
+    const struct point *p = &r->t->points[i];
+    const struct found *f = &r->found[i];
     buf_addc(out, '{');
     add_text(out, "name", p->name);
     add_text(out, "register", probe_table_word(p->table));
@@ -218,7 +245,7 @@ static void add_point(struct buf *out, const struct point *p, const struct found
     add_text(out, "type", probe_type_word(p->type));
     add_text(out, "order", probe_order_word(p));
     add_text(out, "verdict", f->asked ? probe_verdict_word(f->verdict) : "not_asked");
-    add_raw(out, p, &f->around.here);
+    add_raw(out, p, &r->around[i].here);
     add_value(out, &f->reading);
     if (p->unit)
         add_text(out, "unit", p->unit);
@@ -227,7 +254,7 @@ static void add_point(struct buf *out, const struct point *p, const struct found
     if (f->asked && f->verdict == PROBE_REFUSED)
         add_text(out, "why", quality_word(f->result.failed));
     if (f->asked && f->verdict != PROBE_GOOD)
-        add_views(out, p, &f->around);
+        add_views(out, p, &r->around[i]);
     buf_addc(out, '}');
 }
 
@@ -243,12 +270,16 @@ static void tell(const struct run *r, int64_t took_ms, struct buf *out)
         add_text(out, "failed", quality_word(r->last_failure.failed));
         add_text(out, "note", r->last_failure.note.text);
     }
+    if (r->shift) {
+        buf_add_key(out, "shift");
+        buf_add_int(out, r->shift);
+    }
     buf_add_key(out, "points");
     buf_addc(out, '[');
     for (size_t i = 0; i < t->point_count; i++) {
         if (i)
             buf_addc(out, ',');
-        add_point(out, &t->points[i], &r->found[i]);
+        add_point(out, r, i);
     }
     buf_adds(out, "]}");
 }
@@ -259,11 +290,13 @@ void probe_run(struct driver *d, const struct probe_target *t, struct buf *out)
     struct run r = {.d = d, .t = t, .deadline_mono_ms = began + t->budget_ms};
     r.last_failure.failed = QUALITY_NO_REPLY;
     r.found = calloc(t->point_count + 1, sizeof *r.found);
-    if (r.found && read_all(&r)) {
+    r.around = calloc(t->point_count + 1, sizeof *r.around);
+    if (r.found && r.around && read_all(&r)) {
         look_around(&r);
         tell(&r, clock_mono_ms() - began, out);
     } else {
         out->failed = true;
     }
     free(r.found);
+    free(r.around);
 }

@@ -11,11 +11,13 @@
  *
  *     {"device":"soil-a1","bus":"field","unit":1,"took_ms":96,
  *      "failed":"no_reply","note":"..",                        only when nothing at all was read
+ *      "shift":-1,                    when the whole map fits one address lower (or, 1, higher)
  *      "points":[{"name":"soil_moisture","register":"holding","address":0,"type":"uint16","order":"AB",
  *                 "verdict":"good","raw":"01D0","value":46.4,"unit":"%",
  *                 "exception":2,                               when the device refused these registers
  *                 "why":"no_reply",                            verdict refused: what came instead
- *                 "views":[{"as":"set type int16","value":-1.2,"plausible":true}]}]}     when not good
+ *                 "views":[{"as":"type int16","value":-1.2,    when not good
+ *                           "hint":"set type int16: it gives -1.2 Cel"}]}]}    when plausible
  */
 #ifndef FG_PROBE_H
 #define FG_PROBE_H

@@ -72,6 +72,18 @@ static bool is_zero(const struct reading *r)
     return r->value.kind == VALUE_NUMBER && r->value.number.magnitude == 0;
 }
 
+bool probe_all_fit(const struct point *points, const struct probe_around *arounds, size_t count, int shift)
+{
+    bool any = false;
+    for (size_t i = 0; i < count; i++) {
+        struct reading r;
+        if (probe_judge(&points[i], shift < 0 ? &arounds[i].before : &arounds[i].after, &r) != PROBE_GOOD)
+            return false;
+        any |= !is_zero(&r);
+    }
+    return any;
+}
+
 /* Judges one more way; counts it unless there is nothing to read. */
 static size_t add_view(struct probe_view *ret, size_t count, enum probe_way way, const struct point *as,
                        const struct probe_words *w)
@@ -146,22 +158,36 @@ size_t probe_views(const struct point *p, const struct probe_around *around,
     return add_neighbour(p, 1, &around->after, around->after_taken, ret, count);
 }
 
-void probe_advice(const struct point *p, const struct probe_view *v, char *ret, size_t cap)
+void probe_view_name(const struct probe_view *v, char ret[PROBE_TEXT_MAX])
 {
     switch (v->way) {
     case PROBE_ORDER:
-        snprintf(ret, cap, "set order %s", probe_order_word(&v->as));
+        snprintf(ret, PROBE_TEXT_MAX, "order %s", probe_order_word(&v->as));
         return;
     case PROBE_TYPE:
-        snprintf(ret, cap, "set type %s", probe_type_word(v->as.type));
+        snprintf(ret, PROBE_TEXT_MAX, "type %s", probe_type_word(v->as.type));
         return;
     case PROBE_ADDRESS:
-        if (v->as.address < p->address)
-            snprintf(ret, cap, "looks like 1-based numbering: set address %d", v->as.address);
-        else
-            snprintf(ret, cap, "looks like one too low: set address %d", v->as.address);
+        snprintf(ret, PROBE_TEXT_MAX, "address %d", v->as.address);
         return;
     }
+}
+
+void probe_advice(const struct point *p, const struct probe_view *v, char ret[PROBE_TEXT_MAX])
+{
+    char name[PROBE_TEXT_MAX], value[DECIMAL_TEXT_MAX] = "";
+    const char *before = "set ", *after = ": it gives";
+    probe_view_name(v, name);
+    if (v->way == PROBE_ADDRESS) {
+        before = v->as.address < p->address ? "looks like 1-based numbering: " : "looks like one too low: ";
+        after = " gives";
+    }
+    if (v->reading.value.kind == VALUE_NUMBER)
+        decimal_format(v->reading.value.number, value);
+    else
+        snprintf(value, sizeof value, "%s", v->reading.value.boolean ? "on" : "off");
+    snprintf(ret, PROBE_TEXT_MAX, "%s%.40s%s %s%s%.40s", before, name, after, value, p->unit ? " " : "",
+             p->unit ? p->unit : "");
 }
 
 const char *probe_order_word(const struct point *p)

@@ -56,15 +56,21 @@ struct probe_around {
     bool before_taken, after_taken;
 };
 
+/* Whether every point of a device would be plausible one address lower (shift -1) or higher (1): then the map
+ * as a whole is off by one, and that a neighbour is another point's register says nothing. */
+bool probe_all_fit(const struct point *points, const struct probe_around *arounds, size_t count, int shift);
 const char *probe_verdict_word(enum probe_verdict v);
 /* The value with its verdict, for a point that was read. */
 enum probe_verdict probe_judge(const struct point *p, const struct probe_words *w, struct reading *ret);
 /* All other ways; returns how many. */
 size_t probe_views(const struct point *p, const struct probe_around *around,
                    struct probe_view ret[PROBE_VIEWS_MAX]);
-/* What to do when this view is the right one: "set order CDAB", "set type int16", "looks like 1-based
- * numbering: set address 0". cap: 80 is enough. */
-void probe_advice(const struct point *p, const struct probe_view *v, char *ret, size_t cap);
+#define PROBE_TEXT_MAX 160
+/* What is different: "order CDAB", "type int16", "address 0". */
+void probe_view_name(const struct probe_view *v, char ret[PROBE_TEXT_MAX]);
+/* What to do when this view is the right one: "set order CDAB: it gives 23.4 Cel", "looks like 1-based
+ * numbering: address 0 gives 23.4 Cel". */
+void probe_advice(const struct point *p, const struct probe_view *v, char ret[PROBE_TEXT_MAX]);
 
 const char *probe_order_word(const struct point *p);
 const char *probe_type_word(enum point_type type);
