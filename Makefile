@@ -113,11 +113,14 @@ check-static: $(B)/fieldgate $(B)/tools/config_docs
 	@echo "== format"; clang-format --dry-run --Werror $(C_FILES)
 	@echo "== shipped configuration"; $(B)/fieldgate check --config config/fieldgate.yaml
 	@echo "== generated documents"; tests/tools/generated.sh $(B)/tools/config_docs check
+	@echo "== list of files"; $(PYTHON) tests/tools/file_table.py check
+	@echo "== examples in the documents"; $(PYTHON) tests/tools/check_docs.py
 	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5
 
 .PHONY: docs
-docs: $(B)/tools/config_docs ## write docs/CONFIG.md and config/schema/fieldgate.json from the tables
+docs: $(B)/tools/config_docs ## write what is generated: docs/CONFIG.md, its schema, the list of files
 	@tests/tools/generated.sh $(B)/tools/config_docs write
+	@$(PYTHON) tests/tools/file_table.py write
 
 .PHONY: format
 format: ## lay out all C files

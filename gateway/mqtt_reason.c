@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* mqtt_reason - MQTT 5 reason codes in plain words: see mqtt.h. */
 #include "mqtt.h"
 
 /* MQTT 5.0, section 2.4, table 2-6; the words and next steps are ours. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* mqtt_wait - turns what Paho's callbacks left behind into events: see mqtt.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* store_read - what an uplink reads: undelivered records in batches of one stream and layout. */
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* store_status - the figures for status, taken under the store's turn. */
 #include <string.h>
 
 #include "store_file.h"
