@@ -105,6 +105,11 @@ class Stage:
             self.ledger = Ledger.of_farm(self.farm, devices)
         return self.ledger.take(self.subscriber).report()
 
+    def ledger_polls(self, device):
+        """What the simulator served to one device, poll by poll."""
+        self.report()
+        return self.ledger.polls(device)
+
     def wait_balanced(self, seconds=15, devices=None):
         """Nothing more is served; waits until everything that was has arrived, and returns the report."""
         self.farm.mute()
