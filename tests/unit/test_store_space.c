@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_fixture.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 #define SMALL (512 * 1024)
 #define SEQS 100000
 
@@ -113,8 +116,8 @@ static void the_cap_holds_for_ever_and_every_record_is_accounted_for(void **stat
     free(l);
 }
 
-/* Samples of 40 readings; waits for their commit, returns how many bytes of text they are at least. */
-static uint64_t append_fat(struct fixture *f, uint64_t n)
+/* A sample of 40 readings: 280 bytes of text. */
+static int try_append_fat(struct fixture *f)
 {
     struct reading readings[40];
     for (size_t i = 0; i < 40; i++)
@@ -122,11 +125,17 @@ static uint64_t append_fat(struct fixture *f, uint64_t n)
             (struct reading){.quality = QUALITY_GOOD,
                              .value = {.kind = VALUE_NUMBER, .number = {.magnitude = 12345, .exponent = -2}}};
     struct sample s = {.clock_trusted = true, .count = 40, .readings = readings};
+    return store_append(f->store, &s);
+}
+
+/* Waits for their commit, returns how many bytes of text they are. */
+static uint64_t append_fat(struct fixture *f, uint64_t n)
+{
     uint64_t newest = store_newest(f->store);
     for (uint64_t i = 0; i < n; i++)
-        assert_int_equal(store_append(f->store, &s), 0);
+        assert_int_equal(try_append_fat(f), 0);
     wait_newest(f, newest + n);
-    return n * 40 * strlen("123.45,");
+    return n * 280;
 }
 
 static void twenty_times_the_cap_can_be_written_with_nobody_listening(void **state)
@@ -135,9 +144,12 @@ static void twenty_times_the_cap_can_be_written_with_nobody_listening(void **sta
     f->options.max_bytes = SMALL;
     f->options.commit_every_ms = 1;
     fixture_open(f);
-    uint64_t bytes = 0;
+    uint64_t bytes = 0, chunks = 0;
     while (bytes < 20 * SMALL) {
         bytes += append_fat(f, 800);
+        /* Tells the losses so far: those events become old, must go too, and what they said must not. */
+        if (++chunks % 10 == 0)
+            fixture_reopen(f);
         check_size(f);
     }
     struct store_status s;
@@ -161,6 +173,50 @@ static void twenty_times_the_cap_can_be_written_with_nobody_listening(void **sta
     fixture_close(f);
     assert_int_equal(
         ask_sql(f->path, "SELECT count(*) FROM pragma_integrity_check WHERE integrity_check = 'ok'"), 1);
+}
+
+static void room_made_in_a_commit_that_failed_was_not_made(void **state)
+{
+    struct fixture *f = *state;
+    struct store_status status;
+    struct rlimit before, low;
+    uint64_t oldest, first, last, count;
+    f->options.max_bytes = 4 * SMALL;
+    f->options.commit_every_ms = 20; /* so that a transaction is large enough to need room */
+    fixture_open(f);
+    for (int i = 0; i < 9; i++)
+        append_fat(f, 800);
+    struct store_uplink_status full = status_of(f, 0);
+    assert_true(full.dropped > 0);
+    assert_true(store_waiting(f->store, 0, &oldest, &last, &count));
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = before;
+    low.rlim_cur = 16 * 1024;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    int64_t until = clock_mono_ms() + DEADLINE_S * 1000;
+    do {
+        for (int i = 0; i < 200; i++)
+            try_append_fat(f);
+        store_status(f->store, &status);
+    } while (!status.disk_failing && clock_mono_ms() < until);
+    assert_true(status.disk_failing);
+    assert_true(store_waiting(f->store, 0, &first, &last, &count));
+    struct store_uplink_status failing = status_of(f, 0);
+    assert_int_equal(failing.dropped, full.dropped);
+    assert_int_equal(first, oldest);
+    struct store_batch b;
+    store_batch_init(&b);
+    struct store_limits one = {.max_records = 1, .max_bytes = 1};
+    assert_int_equal(store_read(f->store, 0, 0, UINT64_MAX, &one, &b), 1);
+    assert_int_equal(b.records[0].seq, first);
+    assert_int_equal(last - first + 1, count);
+    assert_int_equal(failing.waiting, status.records);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    store_batch_fini(&b);
+    wait_newest(f, status.newest + 1);
+    fixture_close(f);
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) = max(seq) - min(seq) + 1 FROM record"), 1);
 }
 
 static void what_is_delivered_everywhere_goes_before_what_still_waits(void **state)
@@ -227,6 +283,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_cap_holds_for_ever_and_every_record_is_accounted_for),
         TEST(twenty_times_the_cap_can_be_written_with_nobody_listening),
+        TEST(room_made_in_a_commit_that_failed_was_not_made),
         TEST(what_is_delivered_everywhere_goes_before_what_still_waits),
         TEST(delivered_records_go_after_their_time_and_waiting_ones_stay),
         TEST(age_is_running_time_and_goes_on_over_a_restart),
