@@ -47,7 +47,8 @@ struct store_options {
     size_t uplink_count;
     const char
         *machine_id; /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
-    /* Called by the writer after each commit with news; must not wait. Not any more once store_close() has begun. */
+    /* Called by the writer after each commit with news; must not wait. Not any more once store_close() runs.
+     */
     void (*on_commit)(void *context);
     void *on_commit_context;
 };

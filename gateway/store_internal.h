@@ -22,8 +22,7 @@
 #define STORE_TICK_MS 1000      /* how often an idle writer looks up */
 #define STORE_PROGRESS_MS 9000  /* progress is written when so old: with a tick never later than 10 s */
 #define STORE_LOSS_MS 10000     /* what is lost within so long is told in one event */
-#define STORE_PATIENCE_MS 60000 /* an I/O error that lasts so long is a dead sector: the file is made anew   \
-                                 */
+#define STORE_PATIENCE_MS 60000 /* an I/O error that lasts so long is taken for a dead sector */
 #define STORE_RESERVE 100000    /* numbers reserved at a time in the side file */
 #define STORE_TS_UNKNOWN INT64_MIN
 #define STORE_EVENT UINT32_MAX /* the device of an event */
