@@ -179,15 +179,15 @@ bool gateway_stop(struct gateway *g)
         int64_t left = deadline - clock_mono_ms();
         ended = uplink_stop(g->uplinks[i], left > 0 ? left : 0) && ended;
     }
-    if (!ended) {
+    if (!ended)
         log_line(LOG_PRI_WARNING, "FG-STOP-SLOW",
                  "a name look-up still hangs; leaving without waiting for it");
-        return false;
-    }
     atomic_store(&g->uplinks_ready, false);
+    /* Also with a thread still in the resolver: what was measured must be committed, and the process leaves
+     * right after, long before the resolver gives that thread back. */
     store_close(g->store);
     g->store = NULL;
-    return true;
+    return ended;
 }
 
 void gateway_free(struct gateway *g)
