@@ -27,7 +27,7 @@ void config_profile_folders(const struct config_options *options, struct config_
     ret->list[1] = FG_SHARE "/profiles";
 }
 
-static int find_file(const char *const *folders, const char *name, char *ret_path, size_t cap)
+int config_profile_find(const char *const *folders, const char *name, char *ret_path, size_t cap)
 {
     for (; *folders; folders++) {
         int len = snprintf(ret_path, cap, "%s/%s.yaml", *folders, name);
@@ -95,7 +95,7 @@ int config_profile_read(const char *const *folders, const char *name, struct con
                         struct config_source *ret_source, struct config_problems *problems)
 {
     char path[4224];
-    if (find_file(folders, name, path, sizeof(path)) < 0)
+    if (config_profile_find(folders, name, path, sizeof(path)) < 0)
         return FG_ENOTFOUND;
     struct config_file f = {.path = path, .problems = problems};
     struct yaml_problem problem;

@@ -3,8 +3,8 @@
  * config_profile - a device model's register map, read from PROFILES/<name>.yaml.
  *
  * Threads    One thread.
- * Ownership  config_profile_free() frees a profile and its strings.
- * Errors     config_profile_read(): FG_EINVALID when the file has errors (they are in the problems),
+ * Ownership  config_profile_free() frees a profile and its strings, config_profile_names_free() a list of
+ * names. Errors     config_profile_read(): FG_EINVALID when the file has errors (they are in the problems),
  *            FG_ENOTFOUND when there is no such file, FG_ENOMEM.
  */
 #ifndef FG_CONFIG_PROFILE_H
@@ -41,6 +41,12 @@ struct config_profile {
 int config_profile_read(const char *const *folders, const char *name, struct config_profile **ret,
                         struct config_source *ret_source, struct config_problems *problems);
 void config_profile_free(struct config_profile *p);
+
+/* The path of the file that config_profile_read() would read; FG_ENOTFOUND. */
+int config_profile_find(const char *const *folders, const char *name, char *ret_path, size_t cap);
+/* The names of all profiles in the folders, sorted, each once. Folders that are not there hold none. */
+int config_profile_names(const char *const *folders, char ***ret, size_t *ret_count);
+void config_profile_names_free(char **names, size_t count);
 
 /* The folders that these options mean, ending with NULL. The first is made from options->path. */
 struct config_folders {

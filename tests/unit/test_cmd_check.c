@@ -1,81 +1,42 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fieldgate check and show as a technician meets them: what is printed where, and the exit code. */
-#include <sys/wait.h>
-
-#include "../../gateway/cmd.h"
-#include "config_fixture.h"
+#include "cmd_fixture.h"
 
 #define GOLDEN "tests/golden/config"
-
-struct outcome {
-    int code;
-    char *out, *err;
-};
-
-static void run(struct fixture *f, int (*command)(int, char **), char **argv, struct outcome *ret)
-{
-    char out[160], err[160];
-    int argc = 0, status;
-    while (argv[argc])
-        argc++;
-    snprintf(out, sizeof(out), "%s/out", f->dir);
-    snprintf(err, sizeof(err), "%s/err", f->dir);
-    fflush(NULL);
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        if (!freopen(out, "w", stdout) || !freopen(err, "w", stderr))
-            _exit(99);
-        int code = command(argc, argv);
-        fflush(NULL);
-        _exit(code);
-    }
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    *ret = (struct outcome){.code = WEXITSTATUS(status), .out = read_text(out), .err = read_text(err)};
-}
-
-static void outcome_fini(struct outcome *o)
-{
-    free(o->out);
-    free(o->err);
-}
-
-#define ARGS(...) ((char *[]){__VA_ARGS__, NULL})
 
 static void a_good_file_is_summed_up_in_one_line(void **state)
 {
     struct outcome o;
-    run(*state, cmd_check, ARGS("check", "--config", GOLDEN "/good.yaml", "--profiles", GOLDEN "/profiles"),
-        &o);
+    cmd_call(*state, cmd_check,
+             ARGS("check", "--config", GOLDEN "/good.yaml", "--profiles", GOLDEN "/profiles"), &o);
     assert_int_equal(o.code, CMD_DONE);
     assert_string_equal(o.out, GOLDEN "/good.yaml: OK: 3 buses, 4 devices, 13 points, 2 uplinks\n");
     assert_string_equal(o.err, "");
-    outcome_fini(&o);
+    cmd_fini(&o);
 }
 
 static void errors_go_to_stderr_and_exit_with_78(void **state)
 {
     struct outcome o;
-    run(*state, cmd_check, ARGS("check", "--config", GOLDEN "/urls.yaml"), &o);
+    cmd_call(*state, cmd_check, ARGS("check", "--config", GOLDEN "/urls.yaml"), &o);
     assert_int_equal(o.code, CMD_CONFIG);
     assert_non_null(strstr(o.err, "urls.yaml:2:20: error: uplinks[0].url"));
     assert_string_equal(o.out, GOLDEN "/urls.yaml: NOT OK: 12 errors, 1 warning\n");
-    outcome_fini(&o);
+    cmd_fini(&o);
 }
 
 static void warnings_fail_only_when_strict(void **state)
 {
     struct outcome o;
-    run(*state, cmd_check, ARGS("check", "--config", GOLDEN "/store_path.yaml"), &o);
+    cmd_call(*state, cmd_check, ARGS("check", "--config", GOLDEN "/store_path.yaml"), &o);
     assert_int_equal(o.code, CMD_DONE);
     assert_string_equal(o.out,
                         GOLDEN "/store_path.yaml: OK: 0 buses, 0 devices, 0 points, 0 uplinks, 3 warnings\n");
-    outcome_fini(&o);
-    run(*state, cmd_check, ARGS("check", "--strict", "--config", GOLDEN "/store_path.yaml"), &o);
+    cmd_fini(&o);
+    cmd_call(*state, cmd_check, ARGS("check", "--strict", "--config", GOLDEN "/store_path.yaml"), &o);
     assert_int_equal(o.code, CMD_CONFIG);
     assert_string_equal(o.out, GOLDEN "/store_path.yaml: NOT OK: 0 errors, 3 warnings\n");
-    outcome_fini(&o);
+    cmd_fini(&o);
 }
 
 static void wrong_usage_exits_with_64_and_help_with_0(void **state)
@@ -83,19 +44,19 @@ static void wrong_usage_exits_with_64_and_help_with_0(void **state)
     struct outcome o;
     static int (*const commands[])(int, char **) = {cmd_check, cmd_show};
     for (size_t i = 0; i < 2; i++) {
-        run(*state, commands[i], ARGS("it", "--colour"), &o);
+        cmd_call(*state, commands[i], ARGS("it", "--colour"), &o);
         assert_int_equal(o.code, CMD_USAGE);
         assert_non_null(strstr(o.err, "usage: fieldgate"));
-        outcome_fini(&o);
-        run(*state, commands[i], ARGS("it", "file.yaml"), &o);
+        cmd_fini(&o);
+        cmd_call(*state, commands[i], ARGS("it", "file.yaml"), &o);
         assert_int_equal(o.code, CMD_USAGE);
         assert_non_null(strstr(o.err, "unexpected \"file.yaml\""));
-        outcome_fini(&o);
-        run(*state, commands[i], ARGS("it", "--help"), &o);
+        cmd_fini(&o);
+        cmd_call(*state, commands[i], ARGS("it", "--help"), &o);
         assert_int_equal(o.code, CMD_DONE);
         assert_non_null(strstr(o.out, "usage: fieldgate"));
         assert_string_equal(o.err, "");
-        outcome_fini(&o);
+        cmd_fini(&o);
     }
 }
 
@@ -103,26 +64,27 @@ static void show_prints_yaml_that_check_accepts(void **state)
 {
     struct fixture *f = *state;
     struct outcome o;
-    run(f, cmd_show, ARGS("show", "--config", GOLDEN "/good.yaml", "--profiles", GOLDEN "/profiles"), &o);
+    cmd_call(f, cmd_show, ARGS("show", "--config", GOLDEN "/good.yaml", "--profiles", GOLDEN "/profiles"),
+             &o);
     assert_int_equal(o.code, CMD_DONE);
     assert_non_null(strstr(o.out, "keepalive: 1min\n"));
     assert_null(strstr(o.out, "not-a-real-password"));
     write_text(f->path, o.out, strlen(o.out));
-    outcome_fini(&o);
-    run(f, cmd_check, ARGS("check", "--config", f->path, "--profiles", GOLDEN "/profiles"), &o);
+    cmd_fini(&o);
+    cmd_call(f, cmd_check, ARGS("check", "--config", f->path, "--profiles", GOLDEN "/profiles"), &o);
     assert_int_equal(o.code, CMD_DONE);
     assert_string_equal(o.err, "");
-    outcome_fini(&o);
+    cmd_fini(&o);
 }
 
 static void show_of_a_bad_file_prints_its_errors_only(void **state)
 {
     struct outcome o;
-    run(*state, cmd_show, ARGS("show", "--config", GOLDEN "/urls.yaml"), &o);
+    cmd_call(*state, cmd_show, ARGS("show", "--config", GOLDEN "/urls.yaml"), &o);
     assert_int_equal(o.code, CMD_CONFIG);
     assert_string_equal(o.out, "");
     assert_non_null(strstr(o.err, "error:"));
-    outcome_fini(&o);
+    cmd_fini(&o);
 }
 
 int main(void)
