@@ -36,7 +36,7 @@ static inline void unit_remove_folder(const char *path)
     if (!d)
         return;
     for (struct dirent *e; (e = readdir(d)) != NULL;) {
-        char inside[512];
+        char inside[1024];
         struct stat st;
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
