@@ -33,7 +33,8 @@ HEADERS := $(wildcard gateway/*.h drivers/*.h)
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch])
+SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
+C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tests/sim/*.[ch] tests/bench/*.[ch])
 
 # A temporary folder and a Python that leaves no caches behind: `git status` is clean after every target.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -69,6 +70,18 @@ $(B)/unit/%: tests/unit/%.c $(B)/libfieldgate.a
 $(B)/tools/%: tests/tools/%.c $(B)/libfieldgate.a
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(LIBS)
+
+# Simulators and reference masters stand by themselves: nothing of what they judge is in them.
+$(B)/sim/%: tests/sim/%.c tests/sim/unit_table.c $(wildcard tests/sim/*.h) $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< tests/sim/unit_table.c
+
+$(B)/bench/%: tests/bench/%.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lmodbus
+
+.PHONY: sims
+sims: $(SIMS)
 
 # Everything is built again when the compiler, its flags or the prefix change.
 SETTINGS := $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
@@ -143,7 +156,7 @@ sanitize:
 	@tests/tools/run_units.sh build/tsan/unit
 
 .PHONY: integration
-integration: $(B)/fieldgate
+integration: $(B)/fieldgate $(SIMS)
 	@echo "== integration tests with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
 
@@ -177,6 +190,11 @@ ci: deps ## what takes longer
 	@echo "== the demo, as a newcomer would run it"
 	@$(MAKE) --no-print-directory demo
 	@echo "== make ci: everything passed"
+
+.PHONY: bench
+bench: ## how near the daemon comes to the limit of the wire, against references in the same run (docs/BENCHMARKS.md)
+	@$(MAKE) --no-print-directory -j$(JOBS) all sims
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/bench/bench_bus.py
 
 .PHONY: demo
 demo: deps-build ## the main job, shown in about a minute with real components
