@@ -143,8 +143,10 @@ static void print_value(const cJSON *reading)
         printf("%10.15g", value->valuedouble);
     else
         printf("%10s", "-");
-    printf(" %-8s%s%s\n", unit, strcmp(quality, "good") == 0 ? "" : "  ",
-           strcmp(quality, "good") == 0 ? "" : quality);
+    printf(" %s", unit);
+    if (strcmp(quality, "good") != 0)
+        printf("  %s", quality);
+    printf("\n");
 }
 
 static void print_device(const cJSON *device)
