@@ -20,11 +20,6 @@
 /* A register that was read before is believed missing only after so many refusals in a row: a device that
  * starts up, or a disturbed answer, must not silence it. */
 #define STRIKES 3
-/* Registers worth reading for nothing instead of another request: on a serial line a request costs about
- * 20 characters (13 of frames, 7 of silence), on TCP a round trip. */
-#define BRIDGE_SERIAL 10
-#define BRIDGE_TCP MODBUS_REGISTERS_MAX
-
 struct modbus_driver {
     struct driver driver;
     enum modbus_protocol protocol;
@@ -67,6 +62,8 @@ static void driver_free(struct modbus_driver *m)
 static void count_answer(struct modbus_driver *m, struct modbus_device *d)
 {
     const struct modbus_answer *a = &m->answer;
+    if (a->quality == QUALITY_GOOD)
+        modbus_device_measured(d, a->reply_us, a->data_len);
     pthread_mutex_lock(&m->lock);
     struct driver_stats *s = &d->stats;
     s->requests += a->sent;
@@ -369,9 +366,8 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
     struct poll_run run = {.m = m, .d = d, .readings = readings, .result = ret};
     select_points(&run, due);
     struct modbus_plan_input in = {d->points, d->order, d->count, d->selected, d->apart};
-    struct modbus_plan_rules rules = {.max_registers = d->max_registers,
-                                      .max_hole = d->max_hole,
-                                      .max_bridge = m->protocol == MODBUS_TCP ? BRIDGE_TCP : BRIDGE_SERIAL};
+    struct modbus_plan_rules rules = {
+        .max_registers = d->max_registers, .max_hole = d->max_hole, .cost = modbus_device_cost(d)};
     size_t blocks = modbus_plan(&in, &rules, d->blocks);
     if (blocks == 0) { /* nothing was due: nothing failed */
         ret->failed = QUALITY_GOOD;
@@ -476,7 +472,7 @@ int modbus_driver_open(const struct modbus_options *options, struct driver **ret
     int rc = m->has_lock && m->devices ? 0 : FG_ENOMEM;
     for (size_t i = 0; rc == 0 && i < options->device_count; i++) {
         m->device_count = i + 1;
-        rc = modbus_device_init(&m->devices[i], &options->devices[i]);
+        rc = modbus_device_init(&m->devices[i], options->protocol, &options->devices[i]);
     }
     struct modbus_link_options link = {.protocol = options->protocol,
                                        .port = options->port,

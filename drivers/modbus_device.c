@@ -5,6 +5,9 @@
 
 #include "modbus_line.h"
 
+#define ANSWER_OVERHEAD 5 /* unit, function, byte count, check sum */
+#define MEAN_OVER 16      /* answers that the running mean looks back on, about */
+
 static int check_point(const struct modbus_device_options *o, const struct point *p, uint16_t max_registers,
                        struct err_note *note)
 {
@@ -45,8 +48,11 @@ int modbus_device_check(const struct modbus_options *o, const struct modbus_devi
     return o->protocol == MODBUS_RTU ? modbus_line_check(&d->line, note) : 0;
 }
 
-int modbus_device_init(struct modbus_device *d, const struct modbus_device_options *o)
+int modbus_device_init(struct modbus_device *d, enum modbus_protocol protocol,
+                       const struct modbus_device_options *o)
 {
+    d->protocol = protocol;
+    d->latency_us = -1;
     d->points = o->points;
     d->count = o->point_count;
     d->unit = (uint8_t)o->unit;
@@ -78,4 +84,19 @@ void modbus_device_fini(struct modbus_device *d)
     free(d->states);
     free(d->blocks);
     free(d->singles);
+}
+
+struct modbus_cost modbus_device_cost(const struct modbus_device *d)
+{
+    return modbus_cost_of(d->protocol, &d->line, d->gap_ms * 1000, d->latency_us);
+}
+
+void modbus_device_measured(struct modbus_device *d, int64_t reply_us, size_t data_len)
+{
+    int64_t latency_us = reply_us;
+    if (d->protocol == MODBUS_RTU)
+        latency_us -= modbus_line_chars_us(&d->line, ANSWER_OVERHEAD + data_len);
+    if (latency_us < 0)
+        latency_us = 0;
+    d->latency_us += d->latency_us < 0 ? latency_us + 1 : (latency_us - d->latency_us) / MEAN_OVER;
 }

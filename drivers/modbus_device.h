@@ -24,12 +24,14 @@ struct modbus_device {
     const struct point *points;
     size_t count;
     uint8_t unit;
+    enum modbus_protocol protocol;
     struct modbus_line line;
     int64_t timeout_ms, gap_ms;
     uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
     uint16_t given_registers, given_hole;
-    uint32_t returns; /* of the link, when the above was learned */
-    size_t turn;      /* rotates what is asked first while nothing is answered */
+    int64_t latency_us; /* to the first byte of an answer: a running mean; -1: not known */
+    uint32_t returns;   /* of the link, when the above was learned */
+    size_t turn;        /* rotates what is asked first while nothing is answered */
     uint32_t *order;
     bool *selected, *apart, *single;
     struct modbus_point_state *states;
@@ -40,8 +42,14 @@ struct modbus_device {
 /* Whether these options can be planned and asked at all. */
 int modbus_device_check(const struct modbus_options *bus, const struct modbus_device_options *device,
                         struct err_note *note);
-int modbus_device_init(struct modbus_device *d, const struct modbus_device_options *options);
+int modbus_device_init(struct modbus_device *d, enum modbus_protocol protocol,
+                       const struct modbus_device_options *options);
 /* Also after a failed or no modbus_device_init() of a zeroed device. */
 void modbus_device_fini(struct modbus_device *d);
+
+/* What a read costs, by what was measured. */
+struct modbus_cost modbus_device_cost(const struct modbus_device *d);
+/* An answer with so many bytes of data came so long after the end of the request. */
+void modbus_device_measured(struct modbus_device *d, int64_t reply_us, size_t data_len);
 
 #endif

@@ -347,7 +347,8 @@ static void accept_frame(struct modbus_link *l, struct turn *t, const struct mod
 {
     struct modbus_answer *a = t->answer;
     int64_t took_us = l->quiet_since_us - t->sent_us;
-    a->reply_ms = took_us > 0 ? (uint32_t)(took_us / 1000) : 0;
+    a->reply_us = took_us > 0 ? took_us : 0;
+    a->reply_ms = (uint32_t)(a->reply_us / 1000);
     a->quality = QUALITY_GOOD;
     if (f->kind == MODBUS_FRAME_EXCEPTION) {
         a->quality = QUALITY_EXCEPTION;

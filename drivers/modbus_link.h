@@ -49,6 +49,7 @@ struct modbus_answer {
     size_t data_len;
     int64_t wall_ms, mono_ms; /* of the answer's last byte, or when it was given up */
     uint32_t reply_ms;        /* from the end of our transmission to the answer's last byte */
+    int64_t reply_us;
     struct err_note note;     /* on failure; may be empty */
 };
 

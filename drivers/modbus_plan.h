@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * modbus_plan - joins the points of a device that are due into as few reads as its limits allow.
+ * modbus_plan - joins the points of a device that are due into the reads that take the least time.
  *
  * Threads    Pure functions.
  * Ownership  The caller's arrays; nothing is allocated.
@@ -9,9 +9,13 @@
  * The plan is made anew for every poll, because which points are due changes from poll to poll. A read never
  * crosses from one table into another and never cuts a point. Registers that no point declares are only read
  * across as far as max_hole allows: some devices answer an exception there, and some answer the *next*
- * request wrongly. Registers of points that are not due are known to exist, so they are read across where
- * that is cheaper than another request (max_bridge). A point kept apart is never read together with or
- * across.
+ * request wrongly. Registers of points that are not due are known to exist. Whatever may be crossed is
+ * crossed only where that costs less of the line's time than another request. A point kept apart is never
+ * read together with or across.
+ *
+ * Among all ways to cut the sorted points into reads this finds the cheapest (and of equally cheap ones that
+ * with the longest last read): a greedy walk does not, because a limit on the length makes a bridge taken
+ * early cost a request later.
  */
 #ifndef FG_MODBUS_PLAN_H
 #define FG_MODBUS_PLAN_H
@@ -20,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "modbus_cost.h"
 #include "point.h"
 
 #define MODBUS_REGISTERS_MAX 125
@@ -28,8 +33,8 @@
 struct modbus_plan_rules {
     uint16_t max_registers; /* per read, 1..125; of bits 16 times as many, at most 2000 */
     uint16_t max_hole;      /* undeclared registers or bits that a read may cross */
-    uint16_t max_bridge;    /* registers, declared ones included, worth crossing instead of a new request */
     bool singly;            /* join nothing but points on the very same registers */
+    struct modbus_cost cost;
 };
 
 struct modbus_block {
@@ -37,7 +42,9 @@ struct modbus_block {
     uint16_t address, count;
     bool crosses_hole; /* undeclared registers are inside */
     size_t first,
-        last; /* positions in the sorted order; the selected points between them are in this block */
+        last;         /* positions in the sorted order; the selected points between them are in this block */
+    int64_t total_us; /* what the plan up to this block takes */
+    size_t before;    /* the planner's own */
 };
 
 /* Fills order with the positions 0..count-1 of the points sorted by table, address and width. */
@@ -51,7 +58,8 @@ struct modbus_plan_input {
     const bool *apart;    /* one per point: is not to be read across, nor joined */
 };
 
-/* Writes the blocks in order of table and address and returns how many; ret has room for `count`. */
+/* Writes the blocks in order of table and address and returns how many; ret has room for `count`. The last
+ * block's total_us is what all of them take. */
 size_t modbus_plan(const struct modbus_plan_input *in, const struct modbus_plan_rules *rules,
                    struct modbus_block *ret);
 
