@@ -8,7 +8,7 @@ for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc libc6-dev make libmodbus-dev libpaho-mqtt-dev libsqlite3-dev libyaml-dev
             libcjson-dev zlib1g-dev libssl-dev libsystemd-dev" ;;
-    demo) packages="$packages mosquitto python3-minimal python3-paho-mqtt" ;;
+    demo) packages="$packages mosquitto python3 python3-paho-mqtt python3-yaml" ;;
     test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pymodbus
             python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
             sqlite3 systemd" ;;
