@@ -112,6 +112,16 @@ def test_the_ledger_accepts_what_a_loss_event_names(balance):
     assert report.balanced and report.dropped == 2 and not report.holes
 
 
+def test_the_ledger_accepts_what_never_got_a_number_when_it_is_counted(balance):
+    serve, received, judge = balance
+    serve(3)
+    lost = {"event": "samples_dropped", "count": 1, "reason": "queue_full"}
+    received.data([(2, 0), (3, 2)], [OPENED, (4, lost)])
+    assert judge().balanced
+    serve(1)
+    assert not judge().balanced
+
+
 def test_a_loss_of_another_uplink_excuses_nothing(balance):
     serve, received, judge = balance
     serve(3)

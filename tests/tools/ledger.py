@@ -286,8 +286,9 @@ class Ledger:
         return all(name in body.get("quality", {}) for name in poll.values if name not in got)
 
     def _dropped_samples(self, report):
-        """How many of the missing polls the loss events account for."""
-        named = sum(int(e["count"]) for e in self.events() if self._is_loss(e))
+        """How many of the missing polls the loss events account for: by number, or (queue_full) never numbered."""
+        named = sum(int(e["count"]) for e in self.events()
+                    if self._is_loss(e) or (e.get("event") == "samples_dropped" and "from" not in e))
         return min(named, len(report.missing))
 
 
