@@ -417,7 +417,7 @@ static void driver_read_raw(struct driver *driver, size_t device, enum point_reg
         return;
     bool bits = table == POINT_COIL || table == POINT_DISCRETE_INPUT;
     for (size_t i = 0; i < count; i++)
-        words[i] = bits ? a->data[i / 8] >> i % 8 & 1 : (uint16_t)(a->data[2 * i] << 8 | a->data[2 * i + 1]);
+        words[i] = (uint16_t)(bits ? a->data[i / 8] >> i % 8 & 1 : a->data[2 * i] << 8 | a->data[2 * i + 1]);
 }
 
 static void driver_release(struct driver *driver)
