@@ -165,7 +165,8 @@ static void fake_close(struct driver *d)
     rig_of(d)->closed = true;
 }
 
-static const struct driver_ops fake_ops = {fake_poll, fake_probe, fake_cancel, fake_stats, fake_close};
+static const struct driver_ops fake_ops = {
+    .poll = fake_poll, .probe = fake_probe, .cancel = fake_cancel, .stats = fake_stats, .close = fake_close};
 
 static void sink(void *context, const struct sample *s)
 {
