@@ -17,6 +17,7 @@ struct config_probe {
     enum point_register table;
     uint16_t address;
     uint16_t count;
+    char *expect; /* what a device of this model answers there (scan_expect.h); NULL: anything */
     char *note;
 };
 

@@ -120,6 +120,9 @@ static const struct config_key probe_keys[] = {
      .text = "0-based, as on the wire."},
     {"count", CONFIG_INT, AT(struct config_probe, count), .otherwise = "1", .min = 1, .max = 125,
      .text = "How many registers to read."},
+    {"expect", CONFIG_TEXT, AT(struct config_probe, expect), .max = 100,
+     .text = "What this model answers there, one word a register: unit (its own number), 0x3343, 0..7, "
+             "2400|4800|9600, - (anything); or float32 40..300."},
     {"note", CONFIG_TEXT, AT(struct config_probe, note), .max = 300,
      .text = "What a person can see in them."},
 };

@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"show", cmd_show, "print what is in effect, defaults included"},
     {"status", cmd_status, "print the health of the running gateway"},
     {"probe", cmd_probe, "read one device now and show what came, and how else it could be read"},
+    {"scan", cmd_scan, "find devices whose number, speed and parity nobody knows"},
     {"pause", cmd_pause, "have the running gateway leave a bus alone for a while"},
     {"resume", cmd_resume, "end a pause"},
     {"poll", cmd_poll, "have the running gateway read a device now"},

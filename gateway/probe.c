@@ -7,6 +7,7 @@
 #include "../drivers/modbus_plan.h"
 #include "clock.h"
 #include "probe_hints.h"
+#include "probe_plan.h"
 
 /* So many unanswered requests before anything was answered, and the device is taken for absent. Not one: some
  * devices keep silent about registers that they do not have. */
@@ -65,7 +66,7 @@ static void read_single(struct run *r, size_t i)
     r->around[i].here.there = f->result.failed == QUALITY_GOOD;
 }
 
-static void read_block(struct run *r, const struct modbus_block *b, const uint32_t *order)
+static void read_block(struct run *r, const struct probe_block *b, const uint32_t *order)
 {
     uint16_t words[MODBUS_BITS_MAX];
     struct driver_result result = {0};
@@ -89,30 +90,15 @@ static void read_block(struct run *r, const struct modbus_block *b, const uint32
     }
 }
 
-/* Nothing is read across: what lies between the points may not exist. */
 static bool read_all(struct run *r)
 {
-    const struct probe_target *t = r->t;
-    size_t n = t->point_count + 1;
-    uint32_t *order = calloc(n, sizeof *order);
-    bool *selected = calloc(n, sizeof *selected), *apart = calloc(n, sizeof *apart);
-    struct modbus_block *blocks = calloc(n, sizeof *blocks);
-    bool ready = order && selected && apart && blocks;
-    if (ready) {
-        memset(selected, true, n);
-        modbus_plan_sort(t->points, t->point_count, order);
-        struct modbus_plan_input in = {t->points, order, t->point_count, selected, apart};
-        struct modbus_plan_rules rules = {.max_registers =
-                                              t->max_registers ? t->max_registers : MODBUS_REGISTERS_MAX};
-        size_t count = modbus_plan(&in, &rules, blocks);
-        for (size_t i = 0; i < count; i++)
-            read_block(r, &blocks[i], order);
-    }
-    free(order);
-    free(selected);
-    free(apart);
-    free(blocks);
-    return ready;
+    struct probe_plan plan;
+    if (probe_plan(r->t->points, r->t->point_count, r->t->max_registers, &plan) < 0)
+        return false;
+    for (size_t i = 0; i < plan.count; i++)
+        read_block(r, &plan.blocks[i], plan.order);
+    probe_plan_free(&plan);
+    return true;
 }
 
 static bool is_taken(const struct run *r, size_t self, enum point_register table, int address)

@@ -12,6 +12,7 @@ import os
 import queue
 import selectors
 import socket
+import termios
 import threading
 import time
 import tty
@@ -205,6 +206,7 @@ class PtyBus(Bus):
     def __init__(self, name, ledger, link, line=None):
         super().__init__(name, ledger, line)
         self.link = link
+        self._theirs = None
 
     def place(self):
         return {"port": self.link}
@@ -221,10 +223,25 @@ class PtyBus(Bus):
             os.close(ours)
             os.close(theirs)  # held open until now: a pty without a reader would report a hang-up
 
+        self._theirs = theirs
         temporary = self.link + ".new"
         os.symlink(os.ttyname(theirs), temporary)
         os.replace(temporary, self.link)
         self._adopt(ours, closer)
+
+
+    def _answer(self, link, request, now):
+        slave = self.slaves.get(request.unit)
+        if slave and slave.setting and not self._is_set_to(*slave.setting):
+            return  # at another speed or parity it hears only noise
+        super()._answer(link, request, now)
+
+    def _is_set_to(self, baud, form):
+        """Whether the master's end has this speed and format. A pty keeps speed, odd parity and stop bits;
+        the kernel takes away the flag for parity itself, so even parity looks like none."""
+        _, _, flags, _, _, speed, _ = termios.tcgetattr(self._theirs)
+        return (speed == getattr(termios, "B%d" % baud) and bool(flags & termios.PARODD) == (form[1] == "O")
+                and bool(flags & termios.CSTOPB) == (form[2] == "2"))
 
 
 class TcpBus(Bus):

@@ -78,11 +78,14 @@ class Farm:
             bus.start()
         return bus
 
-    def add_device(self, name, bus, unit, model):
-        """model: a Model, or the name of one."""
+    def add_device(self, name, bus, unit, model, setting=None, also=()):
+        """model: a Model, or the name of one. setting: the only (baud, format) at which it answers, on a pty.
+        also: further unit numbers that it answers to."""
         model = MODELS[model] if isinstance(model, str) else model
-        self.devices[name] = Slave(name, bus, unit, model, self.ledger)
+        self.devices[name] = Slave(name, bus, unit, model, self.ledger, setting)
         self.buses[bus].add(self.devices[name])
+        for other in also:
+            self.buses[bus].slaves[other] = self.devices[name]
 
     def start(self):
         for bus in self.buses.values():

@@ -41,7 +41,9 @@ class Reply:
 class Slave:
     """Answers reads of all four tables from its model's sequence; refuses everything else."""
 
-    def __init__(self, name, bus, unit, model, ledger):
+    def __init__(self, name, bus, unit, model, ledger, setting=None):
+        """setting: (baud, format), where the slave answers only at its own; None: at any."""
+        self.setting = setting
         self.name = name
         self.bus = bus
         self.unit = unit

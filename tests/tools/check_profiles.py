@@ -15,7 +15,7 @@ PROFILE_KEYS = {"profile", "title", "manufacturer", "source", "maturity", "line"
                 "points"}
 POINT_KEYS = {"name", "register", "reference", "address", "type", "order", "bits", "scale", "offset", "unit", "min",
               "max", "invalid", "every"}
-IDENTIFY_KEYS = {"register", "address", "count", "note"}
+IDENTIFY_KEYS = {"register", "address", "count", "expect", "note"}
 LIMIT_KEYS = {"max_registers", "max_hole", "min_every", "pause"}
 TABLES = {"coil", "discrete_input", "input", "holding"}
 BIT_TABLES = {"coil", "discrete_input"}
@@ -190,7 +190,7 @@ class Checker:
             if key in limits and not DURATION.fullmatch(str(limits[key])):
                 self.bad(path, f"limits: {key} {limits[key]!r} is not a duration such as 500ms or 15s")
         for entry in data.get("identify") or []:
-            if set(entry) != IDENTIFY_KEYS or entry.get("register") not in TABLES:
+            if set(entry) | {"expect"} != IDENTIFY_KEYS or entry.get("register") not in TABLES:
                 self.bad(path, f"identify: each entry has {', '.join(sorted(IDENTIFY_KEYS))}")
 
     def readings(self, path):
