@@ -92,12 +92,25 @@ static void tell_store_changes(struct gateway *g)
     g->queue_dropped = s.queue_dropped;
 }
 
+static bool any_link(struct gateway *g)
+{
+    for (size_t i = 0; i < g->uplink_count; i++) {
+        struct uplink_status s;
+        uplink_status(g->uplinks[i], &s);
+        if (s.connected)
+            return true;
+    }
+    return false;
+}
+
 static void tell_clock_changes(struct gateway *g)
 {
     bool now = clock_trusted(g->options.config->clock.trust);
-    if (now == atomic_load(&g->clock_trusted))
-        return;
+    bool changed = now != atomic_load(&g->clock_trusted);
     atomic_store(&g->clock_trusted, now);
+    store_clock(g->store, now, any_link(g));
+    if (!changed)
+        return;
     if (now)
         log_line(LOG_PRI_NOTICE, "FG-CLOCK", "trusted=yes: the time is set");
     else

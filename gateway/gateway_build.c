@@ -204,6 +204,9 @@ int gateway_build_store(struct gateway *g, struct err_note *note)
         .software = "fieldgate " FG_VERSION,
         .uplinks = uplinks,
         .uplink_count = c->uplink_count,
+        .hold_untrusted = true,
+        .hold_ms = c->clock.hold_ms,
+        .clock_trusted = gateway_clock_trusted(g),
         .on_commit = committed,
         .on_commit_context = g,
     };

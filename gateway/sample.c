@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "sample.h"
 
+#include <stdio.h>
 #include <string.h>
 
 const char *quality_word(enum quality q)
@@ -112,15 +113,40 @@ void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf
         buf_add_key(extra, "missed");
         buf_add_uint(extra, s->missed);
     }
-    if (!s->clock_trusted) {
-        buf_add_key(extra, "clock");
-        buf_add_json(extra, "untrusted");
-        buf_add_key(extra, "boot");
-        buf_add_json(extra, boot_id);
-        buf_add_key(extra, "up_ms");
-        buf_add_int(extra, s->mono_ms);
-    }
+    if (!s->clock_trusted)
+        sample_encode_untrusted(boot_id, s->mono_ms, extra);
     buf_addc(extra, '}');
+}
+
+void sample_encode_untrusted(const char *boot_id, int64_t mono_ms, struct buf *extra)
+{
+    buf_add_key(extra, "clock");
+    buf_add_json(extra, "untrusted");
+    buf_add_key(extra, "boot");
+    buf_add_json(extra, boot_id);
+    buf_add_key(extra, "up_ms");
+    buf_add_int(extra, mono_ms);
+}
+
+bool sample_correct_extra(const char *extra, size_t len, const char *boot_id, int64_t *ret_mono_ms,
+                          struct buf *out)
+{
+    char mark[128];
+    int n = snprintf(mark, sizeof mark, "\"clock\":\"untrusted\",\"boot\":\"%s\",\"up_ms\":", boot_id);
+    const char *at = n > 0 && (size_t)n < sizeof mark ? memmem(extra, len, mark, (size_t)n) : NULL;
+    if (!at)
+        return false;
+    const char *p = at + n, *end = extra + len;
+    int64_t ms = 0;
+    while (p < end && *p >= '0' && *p <= '9' && ms < INT64_MAX / 10 - 9)
+        ms = ms * 10 + (*p++ - '0');
+    if (p == at + n || p == end || (*p != ',' && *p != '}'))
+        return false;
+    buf_add(out, extra, (size_t)(at - extra));
+    buf_adds(out, "\"clock\":\"corrected\"");
+    buf_add(out, p, (size_t)(end - p));
+    *ret_mono_ms = ms;
+    return true;
 }
 
 /*

@@ -15,6 +15,7 @@
  * or one bare string ("no_reply") when the whole poll failed.
  * "Extra" is a JSON object without what is usual; empty text when there is nothing to say:
  *     {"missed":2,"clock":"untrusted","boot":"<32 hex>","up_ms":12345}
+ *     {"missed":2,"clock":"corrected"}
  */
 #ifndef FG_SAMPLE_H
 #define FG_SAMPLE_H
@@ -70,6 +71,12 @@ const char *quality_word(enum quality q);
 void sample_encode_body(const struct sample *s, struct buf *body);
 /* boot_id as clock_boot_id() gives it; appends nothing when there is nothing unusual. */
 void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra);
+/* The members that mark a time as untrusted, without braces. */
+void sample_encode_untrusted(const char *boot_id, int64_t mono_ms, struct buf *extra);
+/* When extra marks a time of this boot as untrusted: appends it marked as corrected, and says when it was on
+ * the monotonic clock. Else false, and nothing is appended. */
+bool sample_correct_extra(const char *extra, size_t len, const char *boot_id, int64_t *ret_mono_ms,
+                          struct buf *out);
 
 /* Walks the elements of a stored body without unpacking it. Start with *cursor at the '[' of the text; later
  * the cursor rests on the ',' or ']' behind the element, so a text that begins with one of these must not be

@@ -5,7 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "clock.h"
+#include "store_clock.h"
 #include "store_file.h"
 #include "store_loss.h"
 #include "store_opening.h"
@@ -43,7 +43,7 @@ static int init(struct store *s, const struct store_options *options)
     s->keep_delivered_ms = options->keep_delivered_ms;
     s->on_commit = options->on_commit;
     s->on_commit_context = options->on_commit_context;
-    clock_boot_id(s->boot_id);
+    store_clock_init(s, options);
     s->path = strdup(options->path);
     s->queue = queue_new(QUEUE_BYTES);
     s->layout_len = options->layout_len;
@@ -183,7 +183,13 @@ int store_append_event(struct store *s, int64_t wall_ms, const char *body)
         return FG_EINVALID;
     struct store_entry head = {.ts_ms = wall_ms, .device = STORE_EVENT, .body_len = (uint32_t)strlen(body)};
     pthread_mutex_lock(&s->append_lock);
-    int err = push(s, &head, body);
+    buf_reset(&s->body);
+    head.flags = store_clock_mark(s, &s->extra);
+    head.extra_len = (uint32_t)s->extra.len;
+    buf_add(&s->body, body, head.body_len);
+    if (s->extra.len > 0)
+        buf_add(&s->body, s->extra.data, s->extra.len);
+    int err = buf_ok(&s->body) && buf_ok(&s->extra) ? push(s, &head, s->body.data) : FG_ENOMEM;
     pthread_mutex_unlock(&s->append_lock);
     return err;
 }

@@ -35,6 +35,14 @@ struct store_uplink {
     bool start_now; /* a new uplink begins with what is committed from now on, not with the oldest record */
 };
 
+/* The time, where a test gives it. */
+struct store_time {
+    int64_t (*wall_ms)(void *context);
+    int64_t (*mono_ms)(void *context);
+    void *context;
+    const char *boot_id;
+};
+
 struct store_options {
     const char *path;  /* the database; side files stand beside it */
     int64_t max_bytes; /* database and WAL together; 512 KiB at least */
@@ -47,6 +55,12 @@ struct store_options {
     size_t uplink_count;
     const char
         *machine_id; /* NULL: /etc/machine-id; a database that comes from another machine opens a stream */
+    /* Records of an untrusted time are held back from all uplinks, to be corrected once the clock is set: see
+     * store_clock(). Without, they are given out at once as they are. */
+    bool hold_untrusted;
+    int64_t hold_ms;
+    bool clock_trusted;            /* at the start */
+    const struct store_time *time; /* NULL: the machine's; else it must live as long as the store */
     /* Called by the writer after each commit with news; must not wait. Not any more once store_close() runs.
      */
     void (*on_commit)(void *context);
@@ -87,6 +101,16 @@ int store_append(struct store *s, const struct sample *sample);
 /* body: a JSON object beginning with {"event":"...". */
 int store_append_event(struct store *s, int64_t wall_ms, const char *body);
 
+/* To be told once a second, and at each change: whether the time can be believed, and whether any uplink is
+ * connected. Records of an untrusted time (marked so by their sample, events by what was told here) and all
+ * that follow them are not given out
+ *     - until the time can be believed, in the same boot: then those that were never given out are corrected,
+ *       marked "clock":"corrected", and an event clock_set follows; or
+ *     - until an uplink is connected and hold_ms have passed since one was for the first time in this boot:
+ *       then they go out marked "clock":"untrusted" and are never changed.
+ * They count as waiting meanwhile. Does nothing without hold_untrusted. */
+void store_clock(struct store *s, bool trusted, bool link_up);
+
 struct store_limits {
     size_t max_records;
     size_t max_bytes; /* of body and extra text */
@@ -101,10 +125,11 @@ int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t las
 /* The broker refuses these for good: they are dropped for this uplink with a loss event. */
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 
-/* Undelivered records of the uplink from here on; first/last of what waits; false when nothing waits. */
+/* What of the uplink's undelivered records can be read: first, last, how many; false when nothing can. Less
+ * than store_uplink_status() counts while records are held back: see store_clock(). */
 bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last,
                    uint64_t *ret_count);
-/* The newest committed seq. */
+/* The newest committed seq that is not held back: see store_clock(). */
 uint64_t store_newest(struct store *s);
 /* FG_ENOTFOUND. Appends the stored text. */
 int store_layout(struct store *s, uint32_t layout, struct buf *ret_text);
@@ -121,7 +146,7 @@ struct store_status {
     char stream[STORE_STREAM_TEXT];
     uint32_t layout;
     bool durable;           /* false while running on memory */
-    uint64_t newest;        /* seq */
+    uint64_t newest;        /* seq, held back or not */
     uint64_t queue_dropped; /* samples that did not get into the queue since start */
     int64_t bytes;          /* database and WAL */
     int64_t max_bytes;

@@ -27,6 +27,7 @@ enum store_stmt {
     STMT_COMMIT,
     STMT_ROLLBACK,
     STMT_INSERT,        /* seq ts layout device flags body extra crc */
+    STMT_RETIME,        /* seq ts flags extra crc */
     STMT_DELETE,        /* first last */
     STMT_RANGE,         /* first last -> columns as in STMT_INSERT */
     STMT_ONE,           /* seq -> the same */

@@ -21,16 +21,23 @@ int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mon
     return 0;
 }
 
-int store_group_event(struct store_group *g, int64_t ts_ms, const char *body, size_t len)
+int store_group_add(struct store_group *g, int64_t ts_ms, uint32_t flags, const char *body, size_t len,
+                    const char *extra, size_t extra_len)
 {
-    struct store_entry head = {.ts_ms = ts_ms, .device = STORE_EVENT, .body_len = (uint32_t)len};
-    buf_reserve(&g->data, sizeof head + len);
+    struct store_entry head = {.ts_ms = ts_ms,
+                               .device = STORE_EVENT,
+                               .flags = flags,
+                               .body_len = (uint32_t)len,
+                               .extra_len = (uint32_t)extra_len};
+    buf_reserve(&g->data, sizeof head + len + extra_len);
     if (!buf_ok(&g->data)) {
         g->data.failed = false;
         return FG_ENOMEM;
     }
     buf_add(&g->data, &head, sizeof head);
     buf_add(&g->data, body, len);
+    if (extra_len)
+        buf_add(&g->data, extra, extra_len);
     g->count++;
     return 0;
 }

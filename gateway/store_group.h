@@ -14,7 +14,9 @@
 
 /* Takes the next message of the queue (an encoded record) over; FG_ETIMEOUT, FG_ECLOSED as queue_pop(). */
 int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mono_ms);
-int store_group_event(struct store_group *g, int64_t ts_ms, const char *body, size_t len);
+/* Adds an event. */
+int store_group_add(struct store_group *g, int64_t ts_ms, uint32_t flags, const char *body, size_t len,
+                    const char *extra, size_t extra_len);
 /* In a transaction: inserts all, numbered from first. */
 int store_group_insert(const struct store_group *g, struct store_db *d, uint64_t first, uint32_t layout);
 void store_group_reset(struct store_group *g);

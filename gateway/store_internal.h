@@ -11,6 +11,7 @@
 #define FG_STORE_INTERNAL_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "queue.h"
 #include "seqset.h"
@@ -88,6 +89,25 @@ struct store_refusals {
     int64_t first_ts, last_ts;
 };
 
+/* See store_clock.h. */
+struct store_clock {
+    /* Fixed after opening. */
+    bool holds;
+    int64_t hold_ms;
+    struct store_time time;
+    /* Any thread. */
+    _Atomic bool trusted;
+    /* Under the turn. */
+    uint64_t from;      /* records from here on were never given out; 0: all may be */
+    uint64_t next_from; /* once the running transaction is committed */
+    bool link_up;
+    int64_t link_mono_ms;             /* when an uplink was connected first in this boot; 0: never */
+    int64_t set_wall_ms, set_mono_ms; /* the same instant, when the time was believed first */
+    bool base_known;                  /* there are untrusted records of which clock_set was not told */
+    int64_t base_ms;                  /* wall minus mono of the first of them */
+    bool tell, dirty;
+};
+
 struct store {
     /* Fixed after opening. */
     char *path;
@@ -117,6 +137,7 @@ struct store {
     struct store_turn turn;
     struct store_db db;
     struct store_side side;
+    struct store_clock clock;
     struct store_uplink_state *uplinks;
     uint64_t newest, oldest; /* committed; oldest > newest: the file has no record */
     struct seqset holes;     /* numbers between oldest and newest that are not in the file */
@@ -150,6 +171,7 @@ struct store {
     int64_t group_since_mono_ms;
     int64_t retry_mono_ms, retry_wait_ms;
     bool writing_progress; /* in the running transaction */
+    bool clock_due;        /* after the last transaction: see store_clock_due() */
 
     struct pulse pulse;
 };

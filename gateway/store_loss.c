@@ -10,7 +10,7 @@
 
 #include "clock.h"
 #include "json.h"
-#include "store_group.h"
+#include "store_clock.h"
 #include "store_record.h"
 #include "store_streams.h"
 
@@ -188,7 +188,7 @@ int store_loss_tell(struct store *s, int64_t now_mono_ms, bool all)
             continue;
         buf_reset(&text);
         event_of(s, l, &text);
-        err = buf_ok(&text) ? store_group_event(&s->group, clock_wall_ms(), text.data, text.len) : FG_ENOMEM;
+        err = buf_ok(&text) ? store_clock_event(s, text.data, text.len) : FG_ENOMEM;
         l->in_group = !err;
         s->losses_dirty = true;
     }

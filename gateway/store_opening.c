@@ -8,9 +8,9 @@
 #include <string.h>
 
 #include "clock.h"
+#include "store_clock.h"
 #include "store_crc.h"
 #include "store_file.h"
-#include "store_group.h"
 #include "store_load.h"
 #include "store_record.h"
 #include "store_salvage.h"
@@ -86,6 +86,8 @@ static int find_stream(struct store *s, struct store_opening *o)
     int err = store_load_meta_text(s, "token", f->token, sizeof f->token);
     if (!err)
         err = store_load_meta_int(s, "clean", &clean);
+    if (!err)
+        err = store_clock_load(s, &f->other_boot);
     if (err)
         return err;
     o->was_clean = clean != 0 && !f->damaged;
@@ -177,7 +179,7 @@ int store_opening_find(struct store *s, struct store_opening *o, struct err_note
 
 static int add_event(struct store *s, const struct buf *text)
 {
-    return buf_ok(text) ? store_group_event(&s->group, clock_wall_ms(), text->data, text->len) : FG_ENOMEM;
+    return buf_ok(text) ? store_clock_event(s, text->data, text->len) : FG_ENOMEM;
 }
 
 int store_opening_stream_event(struct store *s, struct store_opening *o)
@@ -350,6 +352,8 @@ int store_opening_write(struct store *s, void *opening)
 {
     struct store_opening *o = opening;
     int err = store_db_meta_set(&s->db, "token", s->side.token);
+    if (!err)
+        err = store_clock_write_all(s);
     if (!err)
         err = store_db_meta_set_int(&s->db, "clean", 0);
     if (!err && o->reason)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "store_clock.h"
 #include "store_crc.h"
 #include "store_internal.h"
 #include "store_progress.h"
@@ -163,6 +164,8 @@ int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const
     ret->count = 0;
     buf_reset(&ret->text);
     store_turn_take(&s->turn);
+    if (to > store_clock_last(s))
+        to = store_clock_last(s);
     while (!err && !r.complete && seqset_next(&s->uplinks[uplink].waiting, from, to, &range)) {
         err = read_range(&r, range.first, range.last);
         if (range.last >= to)

@@ -66,6 +66,19 @@ int store_record_read(struct sqlite3_stmt *stmt, struct store_row *ret)
     return checksum(ret) == sqlite3_column_int(stmt, 7) ? 0 : FG_ECORRUPT;
 }
 
+int store_record_retime(struct store_db *d, sqlite3_stmt *stmt, const struct store_row *row)
+{
+    sqlite3_stmt *update = d->stmt[STMT_RETIME];
+    int32_t crc = checksum(row); /* before the body is gone */
+    sqlite3_reset(stmt);
+    sqlite3_bind_int64(update, 1, (int64_t)row->seq);
+    sqlite3_bind_int64(update, 2, row->ts_ms);
+    sqlite3_bind_int64(update, 3, row->flags);
+    sqlite3_bind_text(update, 4, row->extra, (int)row->extra_len, SQLITE_STATIC);
+    sqlite3_bind_int(update, 5, crc);
+    return store_db_run(d, STMT_RETIME);
+}
+
 int64_t store_record_ts(struct store_db *d, uint64_t seq)
 {
     sqlite3_stmt *stmt = d->stmt[STMT_ONE];

@@ -26,6 +26,8 @@ struct store_row {
 int store_record_insert(struct store_db *d, const struct store_row *row);
 /* The row a statement with the columns of STMT_RANGE stands on. ret->seq is set even when FG_ECORRUPT. */
 int store_record_read(struct sqlite3_stmt *stmt, struct store_row *ret);
+/* Writes row's time, flags and extra (not lent by stmt) over those of the row stmt stands on; resets it. */
+int store_record_retime(struct store_db *d, struct sqlite3_stmt *stmt, const struct store_row *row);
 /* When a record was taken; STORE_TS_UNKNOWN when it is missing or damaged. */
 int64_t store_record_ts(struct store_db *d, uint64_t seq);
 

@@ -51,6 +51,8 @@ const char *store_schema_statement(enum store_stmt which)
         return "ROLLBACK";
     case STMT_INSERT:
         return "INSERT INTO record(" COLUMNS ") VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    case STMT_RETIME:
+        return "UPDATE record SET ts = ?2, flags = ?3, extra = ?4, crc = ?5 WHERE seq = ?1";
     case STMT_DELETE:
         return "DELETE FROM record WHERE seq BETWEEN ?1 AND ?2";
     case STMT_RANGE:

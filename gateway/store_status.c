@@ -2,6 +2,7 @@
 /* store_status - the figures for status, taken under the store's turn. */
 #include <string.h>
 
+#include "store_clock.h"
 #include "store_file.h"
 #include "store_internal.h"
 #include "store_progress.h"
@@ -12,11 +13,16 @@ bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t
 {
     store_turn_take(&s->turn);
     const struct seqset *w = &s->uplinks[uplink].waiting;
-    bool some = w->count > 0;
+    uint64_t last = store_clock_last(s);
+    bool some = w->count > 0 && w->ranges[0].first <= last;
     if (some) {
         *ret_first = w->ranges[0].first;
         *ret_last = w->ranges[w->count - 1].last;
         *ret_count = w->total;
+    }
+    if (some && *ret_last > last) {
+        *ret_last = last;
+        *ret_count = seqset_count(w, *ret_first, last);
     }
     store_turn_give(&s->turn);
     return some;
@@ -25,7 +31,7 @@ bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t
 uint64_t store_newest(struct store *s)
 {
     store_turn_take(&s->turn);
-    uint64_t newest = s->newest;
+    uint64_t newest = store_clock_last(s);
     store_turn_give(&s->turn);
     return newest;
 }

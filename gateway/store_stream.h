@@ -40,6 +40,7 @@ struct store_found {
     bool created;                   /* there was none */
     bool damaged;                   /* it was set aside and salvaged */
     bool has_log;                   /* there was a WAL before it was opened */
+    bool other_boot;                /* the machine was switched off or restarted since */
     char stream[STORE_STREAM_TEXT]; /* its last; empty: none */
     char token[STORE_TOKEN_TEXT];
     uint64_t newest;

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "clock.h"
+#include "store_clock.h"
 #include "store_group.h"
 #include "store_loss.h"
 #include "store_progress.h"
@@ -53,6 +54,8 @@ static int fill(struct store *s, int64_t more_pages, store_also *also, void *con
         err = store_space_mark(s, now);
     if (!err)
         err = store_group_insert(&s->group, &s->db, s->newest + 1, s->layout);
+    if (!err)
+        err = store_clock_write(s);
     /* What is lost must be remembered in the transaction that removes it; acknowledgements may wait. */
     s->writing_progress =
         s->losses_dirty || s->holes_dirty || also || now - s->progress_mono_ms >= STORE_PROGRESS_MS;
@@ -89,6 +92,7 @@ static void take_over(struct store *s)
     if (s->writing_progress)
         store_progress_written(s, clock_mono_ms());
     store_progress_commit(s, s->newest + s->group.count);
+    store_clock_committed(s);
     store_group_reset(&s->group);
     s->commits++;
     s->disk_failing = false;
@@ -146,6 +150,8 @@ static int collect(struct store *s)
         int64_t deadline = clock_mono_ms() + STORE_TICK_MS;
         if (s->disk_failing)
             deadline = s->retry_mono_ms;
+        else if (s->clock_due)
+            deadline = clock_mono_ms();
         else if (s->group.count > 0)
             deadline = s->group_since_mono_ms + s->commit_every_ms;
         int err = store_group_pop(&s->group, s->queue, deadline);
@@ -189,7 +195,7 @@ static void tell_refusals(struct store *s)
     pthread_mutex_lock(&s->append_lock);
     if (s->refusals.samples || s->refusals.events) {
         refusal_event(&s->refusals, &text);
-        if (buf_ok(&text) && store_group_event(&s->group, clock_wall_ms(), text.data, text.len) == 0)
+        if (buf_ok(&text) && store_clock_event(s, text.data, text.len) == 0)
             s->refusals = (struct store_refusals){0};
     }
     pthread_mutex_unlock(&s->append_lock);
@@ -202,6 +208,7 @@ static void tell(struct store *s, bool all)
     if (s->disk_failing)
         return;
     tell_refusals(s);
+    store_clock_tell(s);
     store_loss_tell(s, clock_mono_ms(), all);
 }
 
@@ -244,14 +251,15 @@ static bool one_round(struct store *s)
 {
     int err = 0;
     store_turn_take(&s->turn);
-    uint64_t before = s->newest;
+    uint64_t newest = s->newest, last = store_clock_last(s);
     tell(s, false);
     bool old = store_progress_dirty(s) && clock_mono_ms() - s->progress_mono_ms >= STORE_PROGRESS_MS;
-    if (s->group.count > 0 || old || needs_repair(s, 0)) {
+    if (s->group.count > 0 || old || store_clock_due(s) || needs_repair(s, 0)) {
         pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
         err = commit_or_repair(s);
     }
-    bool news = s->newest != before;
+    bool news = s->newest != newest || store_clock_last(s) != last;
+    s->clock_due = !err && store_clock_due(s);
     store_turn_give(&s->turn);
     if (news && s->on_commit && !is_closing(s))
         s->on_commit(s->on_commit_context);

@@ -96,6 +96,32 @@ static void extra_is_empty_when_nothing_is_unusual(void **state)
     buf_fini(&extra);
 }
 
+static void only_a_time_of_this_boot_is_corrected(void **state)
+{
+    static const char *const kept[] = {
+        "",
+        "{\"missed\":2}",
+        "{\"clock\":\"corrected\"}",
+        "{\"clock\":\"untrusted\",\"boot\":\"ffffffffffffffffffffffffffffffff\",\"up_ms\":7}",
+        "{\"clock\":\"untrusted\",\"boot\":\"0123456789abcdef0123456789abcdef\",\"up_ms\":",
+        "{\"clock\":\"untrusted\",\"boot\":\"0123456789abcdef0123456789abcdef\",\"up_ms\":"
+        "99999999999999999999}"};
+    struct sample s = {.missed = 2, .mono_ms = 1234567};
+    struct buf extra = BUF_INIT, out = BUF_INIT;
+    int64_t then;
+    (void)state;
+    sample_encode_extra(&s, BOOT, &extra);
+    assert_true(sample_correct_extra(extra.data, extra.len, BOOT, &then, &out));
+    assert_int_equal(then, 1234567);
+    assert_string_equal(out.data, "{\"missed\":2,\"clock\":\"corrected\"}");
+    buf_reset(&out);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        assert_false(sample_correct_extra(kept[i], strlen(kept[i]), BOOT, &then, &out));
+    assert_int_equal(out.len, 0);
+    buf_fini(&extra);
+    buf_fini(&out);
+}
+
 static void expect_extra(const struct sample *s, const char *expected)
 {
     struct buf extra = BUF_INIT;
@@ -271,6 +297,7 @@ int main(void)
         cmocka_unit_test(a_failed_poll_is_one_word),
         cmocka_unit_test(each_quality_has_its_own_published_word),
         cmocka_unit_test(extra_is_empty_when_nothing_is_unusual),
+        cmocka_unit_test(only_a_time_of_this_boot_is_corrected),
         cmocka_unit_test(extra_names_missed_periods_and_an_untrusted_clock),
         cmocka_unit_test(a_reused_buffer_stops_growing),
         cmocka_unit_test(a_walk_yields_every_element_as_it_stands),
