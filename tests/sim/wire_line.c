@@ -59,7 +59,7 @@ struct line {
     int master, slave; /* our ends of the pseudo terminal; the other is kept open against hang-ups */
     int baud;
     speed_t speed;
-    bool two_stop_bits, strict, echo, realtime;
+    bool parity, two_stop_bits, strict, echo, realtime;
     int64_t char_ns, silence_ns;
     int64_t quiet_at_ns; /* end of the last character on the line */
     bool answered_last;  /* that character was an answer's */
@@ -169,9 +169,8 @@ static void plan_reply(struct line *l, const struct unit_answer *a)
 static bool speed_is_right(const struct line *l)
 {
     struct termios t;
-    /* A pseudo terminal keeps the speed and the stop bits that the master has set, but no parity. */
     return tcgetattr(l->slave, &t) == 0 && cfgetospeed(&t) == l->speed &&
-           ((t.c_cflag & CSTOPB) != 0) == l->two_stop_bits;
+           (l->parity || ((t.c_cflag & CSTOPB) != 0) == l->two_stop_bits);
 }
 
 /* The silence after the master's last character has lasted long enough: the units look at the frame. */
@@ -333,6 +332,7 @@ static bool set_format(struct line *l, const char *format)
     if (strlen(format) != 3 || format[0] != '8' || !strchr("NEO", format[1]) || !strchr("12", format[2]))
         return false;
     int bits = 1 + 8 + (format[1] != 'N') + (format[2] - '0');
+    l->parity = format[1] != 'N';
     l->two_stop_bits = format[2] == '2';
     for (size_t i = 0; i < sizeof speeds / sizeof *speeds; i++)
         if (speeds[i].baud == l->baud) {

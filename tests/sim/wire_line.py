@@ -37,6 +37,10 @@ class _Simulator:
         assert first, "%s ended at once" % argv[0]
         self.place = json.loads(first)
 
+    @property
+    def pid(self):
+        return self._process.pid
+
     def order(self, *words):
         """Gives an order and returns the answer; AssertionError when it was not understood."""
         with self._lock:

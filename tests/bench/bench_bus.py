@@ -1,0 +1,328 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""bench_bus - how near the daemon comes to the limit of the wire, measured by the simulators' own counts.
+
+Each figure is a ratio against a reference that ran in the same run on the same line: the median of BENCH_RUNS
+runs (default 3) with the least and the greatest. BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=dead,tcp
+runs only the cases whose name begins so. Prints a table, writes build/bench.json; docs/BENCHMARKS.md explains every line.
+
+Exit 0 when every figure reaches its target, 1 otherwise.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
+
+import settings as config_file  # noqa: E402
+from broker import Broker  # noqa: E402
+from daemon import ROOT, Daemon, default_binary  # noqa: E402
+from wire_line import WireLine, WireTcp, program  # noqa: E402
+
+RUNS = int(os.environ.get("BENCH_RUNS", "3"))
+LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
+ONLY = tuple(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
+
+UNITS = 10  # on the serial line
+REGISTERS = 20  # of each
+DEAD = (2, 5, 8)
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+# -- running things
+
+
+class World:
+    """A daemon with its own broker, reading one bus. Leaving it stops both and removes their folder."""
+
+    def __init__(self, bus, devices, uplink=True):
+        self.folder = tempfile.mkdtemp(prefix="fg-bench-")
+        self.broker = Broker(os.path.join(self.folder, "broker")).start() if uplink else None
+        state = os.path.join(self.folder, "state")
+        path = os.path.join(self.folder, "fieldgate.yaml")
+        os.makedirs(state)
+        config_file.write(path, {
+            "gateway": {"id": "bench"}, "store": {"path": os.path.join(state, "buffer.db")},
+            "clock": {"trust": "always"}, "buses": [bus], "devices": devices,
+            "uplinks": [config_file.uplink(self.broker.url)] if uplink else []})
+        self.daemon = Daemon(self.folder, path, state_dir=state).start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        code, _ = self.daemon.stop()
+        self.daemon.close()
+        if self.broker:
+            self.broker.kill()
+        assert code == 0, "the daemon ended with %s" % code
+        shutil.rmtree(self.folder)
+
+
+def device(unit, every, blocks=1, registers=REGISTERS):
+    """`blocks` runs of registers with one between them that nobody has described: a request each."""
+    points = [{"name": "b%02d-r%02d" % (b, r), "register": "holding", "address": b * (registers + 1) + r}
+              for b in range(blocks) for r in range(registers)]
+    return {"name": "u%d" % unit, "bus": "line", "unit": unit, "every": every, "points": points}
+
+
+def reference(name, *argv):
+    """Runs a reference master to its end; what it says."""
+    argv = ["taskset", "-c", "1" if os.cpu_count() > 1 else "0", program("bench", name), *map(str, argv)]
+    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def measure(simulator, seconds):
+    """What the simulator counted in so many seconds."""
+    simulator.reset()
+    time.sleep(seconds)
+    return simulator.stats()
+
+
+def rate(stats, units=None):
+    """Answers a second, of these units (default: all)."""
+    return sum(u["answered"] for n, u in stats["units"].items() if units is None or int(n) in units) / stats["seconds"]
+
+
+def longest_ms(stats, units=None):
+    return max(u["longest_ms"] for n, u in stats["units"].items() if units is None or int(n) in units)
+
+
+def pin(core, *pids):
+    """Keeps whole processes on one core, where there are two: who shares a core with whom halves or doubles the rate
+    of questions and answers without any pause, and the kernel changes its mind about that by the second."""
+    if os.cpu_count() < 2:
+        return
+    for pid in pids:
+        for task in os.listdir("/proc/%d/task" % pid):
+            os.sched_setaffinity(int(task), {core})
+
+
+def in_folder(function, *arguments):
+    folder = tempfile.mkdtemp(prefix="fg-bench-")
+    try:
+        return function(folder, *arguments)
+    finally:
+        shutil.rmtree(folder)
+
+
+def in_parallel(function, times):
+    """Runs it so many times at once, for what takes minutes and next to no processor time."""
+    results, errors = [None] * times, []
+
+    def one(i):
+        try:
+            results[i] = in_folder(function)
+        except Exception as error:  # told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(times)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
+
+
+# -- the results
+
+
+class Table:
+    """Figures with their references and targets."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, unit, pairs, target, at_most=False, note=""):
+        """pairs: (figure, reference) of each run; the ratio is what is judged."""
+        ratios = sorted(figure / base for figure, base in pairs)
+        middle = statistics.median(ratios)
+        reached = middle <= target if at_most else middle >= target
+        self.rows.append({
+            "name": name, "unit": unit, "figure": statistics.median(f for f, _ in pairs),
+            "reference": statistics.median(b for _, b in pairs), "ratio": middle, "least": ratios[0],
+            "greatest": ratios[-1], "runs": len(ratios), "target": target, "at_most": at_most, "reached": reached,
+            "note": note})
+        say("  %-46s ratio %.3f (%s %.3f)" % (name, middle, "<=" if at_most else ">=", target))
+
+    def print(self):
+        head = ("what", "figure", "reference", "ratio", "least-greatest", "runs", "target", "")
+        lines = [head] + [(
+            r["name"], "%.4g %s" % (r["figure"], r["unit"]), "%.4g" % r["reference"], "%.3f" % r["ratio"],
+            "%.3f-%.3f" % (r["least"], r["greatest"]), str(r["runs"]),
+            "%s %.3g" % ("<=" if r["at_most"] else ">=", r["target"]), "reached" if r["reached"] else "MISSED")
+            for r in self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        for note in dict.fromkeys(r["note"] for r in self.rows if r["note"]):
+            print("note: " + note)
+
+    def write(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"machine": machine(), "binary": default_binary(), "runs": RUNS, "long": LONG,
+                       "figures": self.rows}, file, indent=2)
+            file.write("\n")
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"processor": model, "cores": os.cpu_count(), "kernel": os.uname().release, "load": os.getloadavg()[0]}
+
+
+# -- the cases
+
+
+def perfect_rate(line, seconds=12):
+    line.reset()
+    told = reference("perfect_master", line.port, line.baud, line.format, UNITS, REGISTERS, seconds)
+    counted = line.answered()
+    assert abs(counted - told["answered"]) <= 1, (counted, told)
+    return counted / told["seconds"]
+
+
+def serial_world(line, every="50ms", **bus):
+    return World(line.bus(timeout="500ms", **bus), [device(u, every) for u in range(1, UNITS + 1)])
+
+
+def no_violation(stats):
+    for what in ("early", "collisions", "torn", "bad", "wrong_speed"):
+        assert stats[what] == 0, "%s: %d\n%s" % (what, stats[what], json.dumps(stats))
+
+
+def full_line(folder, seconds=20):
+    """One line, all units well: the perfect master, then the daemon."""
+    with WireLine(folder, units="1-%d" % UNITS, registers=REGISTERS) as line:
+        perfect = perfect_rate(line)
+        with serial_world(line):
+            time.sleep(3)  # first polls are spread over two seconds
+            stats = measure(line, seconds)
+    no_violation(stats)
+    return {"perfect": perfect, "rate": rate(stats), "longest_s": longest_ms(stats) / 1e3,
+            "gap_min": stats["gap_min_us"], "silence": stats["silence_us"]}
+
+
+def dead_line(folder):
+    """Three of ten units die; the rate of the living in the first two minutes, and after five."""
+    with WireLine(folder, units="1-%d" % UNITS, registers=REGISTERS) as line:
+        living = [u for u in range(1, UNITS + 1) if u not in DEAD]
+        result = {"perfect": perfect_rate(line)}
+        with serial_world(line):
+            time.sleep(5)
+            line.order("dead", ",".join(map(str, DEAD)))
+            stats = measure(line, 120)
+            no_violation(stats)
+            result.update(early=rate(stats, living), early_longest_s=longest_ms(stats, living) / 1e3)
+            if LONG:
+                time.sleep(180)
+                stats = measure(line, 120)
+                no_violation(stats)
+                result.update(late=rate(stats, living), late_longest_s=longest_ms(stats, living) / 1e3)
+    return result
+
+
+def tcp_rates(latency, units, blocks, registers, slices):
+    """Alternates bare libmodbus and the daemon (stopped meanwhile) on one endpoint: pairs of rates.
+
+    Slices are short and side by side, because what else this machine does changes by the second.
+    """
+    def run(folder):
+        pairs = []
+        with WireTcp(folder, "1-%d" % units, blocks * (registers + 1), book=False) as endpoint:
+            endpoint.order("latency", "all", latency)
+            with World(endpoint.bus(timeout="1s"), [device(u, "50ms", blocks, registers) for u in range(1, units + 1)],
+                       uplink=False) as world:
+                pin(0, endpoint.pid)
+                pin(1, world.daemon.pid)
+                time.sleep(4)
+                for _ in range(slices):
+                    world.daemon.freeze()
+                    bare = reference("bare_modbus", endpoint.port, units, registers, blocks, 1.5)
+                    world.daemon.thaw()
+                    time.sleep(0.5)
+                    ours = rate(measure(endpoint, 1.5))
+                    pairs.append((ours, bare["answered"] / bare["seconds"]))
+        return pairs
+
+    return in_folder(run)
+
+
+def silent_unit(folder, units=50, seconds=60):
+    """50 units at 1 s on one endpoint; one falls silent: what the 49 get of their periods."""
+    with WireTcp(folder, "1-%d" % units, REGISTERS, book=False) as endpoint:
+        with World(endpoint.bus(timeout="500ms"), [device(u, "1s") for u in range(1, units + 1)]):
+            time.sleep(5)
+            endpoint.order("dead 25")
+            stats = measure(endpoint, seconds)
+    living = [u for u in range(1, units + 1) if u != 25]
+    return {"rate": rate(stats, living) / len(living), "longest_s": longest_ms(stats, living) / 1e3}
+
+
+# -- the program
+
+
+def bench_line(table):
+    say("line: 10 units x 20 registers, 9600 8N1, as fast as possible")
+    runs = [in_folder(full_line) for _ in range(RUNS)]
+    table.add("line: answers a second, of the perfect master's", "/s", [(r["rate"], r["perfect"]) for r in runs], 0.98)
+    table.add("line: longest wait of a unit, in cycles", "s", [(r["longest_s"], UNITS / r["rate"]) for r in runs], 1.2,
+              at_most=True)
+    table.add("line: shortest silence, of the 3.5 characters", "us", [(r["gap_min"], r["silence"]) for r in runs], 1.0)
+
+
+def bench_dead(table):
+    say("dead: the same line, 3 of 10 units die (%d lines at once)" % RUNS)
+    runs = in_parallel(dead_line, RUNS)
+    short = "" if LONG else "3 of 10 dead: the first two minutes only; BENCH_LONG=1 also measures after five"
+    table.add("dead: the living's answers, first two minutes", "/s", [(r["early"], r["perfect"]) for r in runs], 0.88,
+              note=short)
+    if LONG:
+        table.add("dead: the living's answers, after five minutes", "/s", [(r["late"], r["perfect"]) for r in runs],
+                  0.95)
+
+
+def bench_tcp(table):
+    say("tcp: one connection, against bare libmodbus")
+    table.add("tcp: requests a second, of bare libmodbus'", "/s", tcp_rates("0ms", 240, 20, 1, 2 * RUNS), 0.7)
+    table.add("tcp: the same, the device takes 1 ms", "/s", tcp_rates("1ms", 100, 1, REGISTERS, 2 * RUNS), 0.97)
+
+
+def bench_silent(table):
+    say("silent: 50 units at 1 s on one TCP endpoint, one falls silent (%d endpoints at once)" % RUNS)
+    runs = in_parallel(silent_unit, RUNS)
+    table.add("silent: answers of the 49 in a period", "", [(r["rate"], 1.0) for r in runs], 0.99)
+    table.add("silent: longest wait of the 49, in periods", "s", [(r["longest_s"], 1.0) for r in runs], 2.0,
+              at_most=True)
+
+
+def main():
+    table = Table()
+    begin = time.monotonic()
+    for name, bench in (("line", bench_line), ("tcp", bench_tcp), ("silent", bench_silent), ("dead", bench_dead)):
+        if not ONLY or name.startswith(ONLY):
+            bench(table)
+    table.print()
+    print("%s, %d cores, load %.1f; %d runs, %d s" % (*list(machine().values())[:2], os.getloadavg()[0], RUNS,
+                                                     time.monotonic() - begin))
+    table.write(os.path.join(ROOT, "build", "bench.json"))
+    return 0 if all(row["reached"] for row in table.rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
