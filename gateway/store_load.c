@@ -196,6 +196,20 @@ static int load_waiting(struct store *s, size_t uplink, uint64_t upto)
     return store_drop_vanished(s, uplink);
 }
 
+/* Damage took the table of uplinks: nobody knows what they still waited for. What is there waits again, and
+ * what is gone is named as lost, also where it had been delivered: better twice than never. */
+static int start_unknown(struct store *s, size_t uplink)
+{
+    struct store_uplink_state *u = &s->uplinks[uplink];
+    u->fresh = u->dirty = true;
+    u->absent = u->delivered = u->dropped = 0;
+    u->start = s->oldest;
+    if (s->side.known && s->side.oldest > 0 && s->side.oldest < u->start)
+        u->start = s->side.oldest;
+    int err = u->start <= s->newest ? seqset_add(&u->waiting, u->start, s->newest) : 0;
+    return err ? err : store_drop_vanished(s, uplink);
+}
+
 static void start_fresh(struct store *s, struct store_uplink_state *u, bool now)
 {
     u->fresh = true;
@@ -227,10 +241,14 @@ int store_load_uplinks(struct store *s, const struct store_uplink *options)
         struct store_uplink_state *u = &s->uplinks[i];
         if (found[i].u && u->start > 0 && u->start + u->absent <= s->newest + 1) {
             err = load_waiting(s, i, found[i].upto);
+            continue;
+        }
+        if (!found[i].u)
+            u->id = ++highest;
+        if (s->uplinks_unknown) {
+            err = start_unknown(s, i);
         } else {
-            if (!found[i].u)
-                u->id = ++highest;
-            start_fresh(s, u, options[i].start_now && !s->uplinks_unknown);
+            start_fresh(s, u, options[i].start_now);
             err = fresh_waiting(s, u);
         }
     }

@@ -48,6 +48,7 @@ static int open_salvaged(struct store *s, struct store_opening *o, struct err_no
 static int open_any(struct store *s, struct store_opening *o, struct err_note *note)
 {
     enum store_file_kind kind;
+    uint32_t frames = store_file_log_frames(s->path);
     o->found.has_log = store_file_size(s->path, "-wal") > 0;
     int err = store_file_kind(s->path, &kind, note);
     if (err)
@@ -65,6 +66,7 @@ static int open_any(struct store *s, struct store_opening *o, struct err_note *n
     }
     if (!err)
         err = garbage ? FG_ECORRUPT : open_sound(s, note);
+    o->found.log_cut = !err && store_file_log_frames(s->path) < frames;
     return err == FG_ECORRUPT ? open_salvaged(s, o, note) : err;
 }
 
@@ -170,6 +172,7 @@ int store_opening_find(struct store *s, struct store_opening *o, struct err_note
         return err_note(note, err, "store: %s cannot be read: %s", s->path, sqlite3_errmsg(s->db.db));
     o->first = s->newest + 1;
     forget_old(s);
+    s->side.oldest = s->oldest;
     err = store_side_write(s->path, &s->side);
     if (err)
         return err_note(note, err, "store: %s-stream cannot be written; check space and permissions",

@@ -110,6 +110,7 @@ static int begin_again(struct store *s, struct store_opening *o)
     store_random_hex(s->side.token, sizeof s->side.token);
     s->side.inode = store_file_inode(s->path);
     s->side.committed = s->newest;
+    s->side.oldest = s->oldest;
     s->side.reserved = s->newest + s->group.count + STORE_RESERVE;
     int err = event_in_front(s, o);
     if (err)

@@ -88,6 +88,7 @@ int store_side_read(const char *path, struct store_side *ret)
         value_of(text.data, "previous", ret->previous, sizeof ret->previous);
         ret->first = number_of(text.data, "first");
         ret->reserved = number_of(text.data, "reserved");
+        ret->oldest = number_of(text.data, "oldest");
         ret->committed = number_of(text.data, "committed");
         ret->layout = (uint32_t)number_of(text.data, "layout");
         ret->inode = number_of(text.data, "inode");
@@ -104,8 +105,10 @@ int store_side_write(const char *path, const struct store_side *side)
     struct buf name = BUF_INIT, text = BUF_INIT;
     buf_addf(&name, "%s-stream", path);
     buf_adds(&text, SIDE_TITLE);
-    buf_addf(&text, "stream %s\nfirst %" PRIu64 "\nreserved %" PRIu64 "\ncommitted %" PRIu64 "\n",
-             side->stream, side->first, side->reserved, side->committed);
+    buf_addf(&text,
+             "stream %s\nfirst %" PRIu64 "\nreserved %" PRIu64 "\noldest %" PRIu64 "\ncommitted %" PRIu64
+             "\n",
+             side->stream, side->first, side->reserved, side->oldest, side->committed);
     buf_addf(&text, "layout %u\nmachine %s\ninode %" PRIu64 "\ntoken %s\nprevious %s\nclean %d\n",
              side->layout, side->machine, side->inode, side->token, side->previous, side->clean);
     if (buf_ok(&text))
@@ -141,5 +144,11 @@ const char *store_stream_reason(const struct store_side *side, const struct stor
      */
     if (!side->clean && !found->has_log)
         return "log_missing";
+    /* SQLite's index of the WAL outlives the process, not the machine. */
+    if (found->log_cut && !found->other_boot)
+        return "log_cut";
+    /* Cards confirm writes that a power cut then takes back, and what was sent since then was real. */
+    if (!side->clean && found->other_boot)
+        return "power_cut";
     return NULL;
 }

@@ -25,6 +25,7 @@ struct store_side {
     char stream[STORE_STREAM_TEXT];
     uint64_t first;     /* of the stream */
     uint64_t reserved;  /* no number above was ever given */
+    uint64_t oldest;    /* numbers below were gone when this was written, delivered or told as lost */
     uint64_t committed; /* numbers up to here were committed when this was written */
     uint32_t layout;    /* the number given last */
     char machine[STORE_MACHINE_TEXT];
@@ -40,6 +41,7 @@ struct store_found {
     bool created;                   /* there was none */
     bool damaged;                   /* it was set aside and salvaged */
     bool has_log;                   /* there was a WAL before it was opened */
+    bool log_cut;                   /* the WAL had more committed frames when its process ended */
     bool other_boot;                /* the machine was switched off or restarted since */
     char stream[STORE_STREAM_TEXT]; /* its last; empty: none */
     char token[STORE_TOKEN_TEXT];

@@ -30,6 +30,7 @@ static int reserve_numbers(struct store *s)
     struct store_side side = s->side;
     side.reserved = last + STORE_RESERVE;
     side.committed = s->newest;
+    side.oldest = s->oldest;
     int err = store_side_write(s->path, &side);
     if (!err)
         s->side = side;
@@ -289,6 +290,7 @@ static void finish(struct store *s)
         if (!err) {
             s->side.clean = true;
             s->side.committed = s->side.reserved = s->newest;
+            s->side.oldest = s->oldest;
             store_side_write(s->path, &s->side);
         }
         store_turn_give(&s->turn);

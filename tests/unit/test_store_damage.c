@@ -174,6 +174,9 @@ static void a_file_of_nothing_but_garbage_is_replaced_and_its_numbers_are_not_gi
     assert_int_equal(count_files(f, "buffer.db.damaged-"), 1);
     append_and_wait(f, 10);
     assert_int_equal(harvest(f).samples, 10);
+    assert_int_equal(status_of(f, 0).dropped, 3002);
+    fixture_reopen(f);
+    assert_int_equal(harvest(f).told_corrupt, 3002);
 }
 
 static void a_damaged_table_of_uplinks_makes_everything_wait_again(void **state)

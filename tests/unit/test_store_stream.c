@@ -111,6 +111,48 @@ static void a_restored_backup_opens_a_new_stream(void **state)
     store_batch_fini(&b);
 }
 
+/* Whoever cuts the WAL in one boot takes back what was sent meanwhile; the index beside it still knows. */
+static void a_log_that_lost_its_end_opens_a_new_stream(void **state)
+{
+    struct fixture *f = *state;
+    char old[STORE_STREAM_TEXT], log[128];
+    struct stat st;
+    beside(f, "-wal", log);
+    fixture_open(f);
+    stream_of(f, old);
+    fixture_close(f);
+    run_and_kill(f, 10);
+    assert_int_equal(stat(log, &st), 0);
+    assert_int_equal(truncate(log, st.st_size - 1), 0);
+    fixture_open(f);
+    expect_stream(f, "log_cut", old);
+    stream_of(f, old);
+    fixture_reopen(f);
+    expect_stream(f, NULL, old);
+}
+
+static void a_power_cut_opens_a_new_stream_but_a_clean_stop_before_it_does_not(void **state)
+{
+    struct fixture *f = *state;
+    char old[STORE_STREAM_TEXT];
+    struct store_time time = {.boot_id = "0123456789abcdef0123456789abcdef"};
+    fixture_open(f);
+    stream_of(f, old);
+    fixture_close(f);
+    f->options.time = &time;
+    fixture_open(f);
+    expect_stream(f, NULL, old);
+    fixture_close(f);
+    f->options.time = NULL;
+    run_and_kill(f, 10); /* in the boot of this machine */
+    f->options.time = &time;
+    fixture_open(f);
+    expect_stream(f, "power_cut", old);
+    stream_of(f, old);
+    fixture_reopen(f);
+    expect_stream(f, NULL, old);
+}
+
 static void another_machine_opens_a_new_stream(void **state)
 {
     struct fixture *f = *state;
@@ -299,6 +341,8 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         TEST(a_kill_does_not_end_the_stream_and_is_told_as_a_restart),
         TEST(a_restored_backup_opens_a_new_stream),
+        TEST(a_log_that_lost_its_end_opens_a_new_stream),
+        TEST(a_power_cut_opens_a_new_stream_but_a_clean_stop_before_it_does_not),
         TEST(another_machine_opens_a_new_stream),
         TEST(another_file_in_its_place_opens_a_new_stream),
         TEST(a_lost_side_file_opens_a_new_stream),
