@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -107,11 +108,21 @@ static bool unit_is_active(void)
     return health_systemd_runs() && run_and_wait(ask) == 0;
 }
 
+/* A gateway that runs on the last good configuration does not say which file it was given. */
+static bool reads_another_file(const struct runtime_status *before, const char *path)
+{
+    const char *theirs = json_string(before->json, "config_path", "");
+    struct stat a, b;
+    if (strcmp(json_string(before->json, "config", ""), "current") != 0 || theirs[0] != '/')
+        return false;
+    return stat(theirs, &a) == 0 && stat(path, &b) == 0 && (a.st_dev != b.st_dev || a.st_ino != b.st_ino);
+}
+
 /* Under systemd the unit is restarted, because only that renews its credentials; else the process is told to
  * start itself again. */
-static int restart(const struct runtime_status *before)
+static int restart(const struct runtime_status *before, const char *runtime_dir)
 {
-    if (unit_is_active()) {
+    if (strcmp(runtime_dir, CMD_DEFAULT_RUNTIME_DIR) == 0 && unit_is_active()) {
         char *const again[] = {"systemctl", "restart", "fieldgate.service", NULL};
         if (run_and_wait(again) == 0)
             return CMD_DONE;
@@ -165,7 +176,16 @@ int cmd_apply(int argc, char **argv)
         return CMD_DONE;
     }
     int64_t started = before.started_ts;
-    int code = restart(&before);
+    if (reads_another_file(&before, o.config.path)) {
+        fprintf(
+            stderr,
+            _("fieldgate apply: %s is good, but the running gateway reads %s, which was not changed; name "
+              "that file, or copy the new one there\n"),
+            o.config.path, json_string(before.json, "config_path", "?"));
+        runtime_free(&before);
+        return CMD_FAILED;
+    }
+    int code = restart(&before, o.runtime_dir);
     runtime_free(&before);
     return code == CMD_DONE ? wait_for_new_start(o.runtime_dir, started) : code;
 }

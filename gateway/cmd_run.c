@@ -8,11 +8,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_runtime.h"
 #include "config.h"
 #include "gateway.h"
 #include "health.h"
@@ -105,9 +107,11 @@ static void log_problems(const struct config_problems *problems)
 {
     for (size_t i = 0; i < problems->count; i++) {
         const struct config_problem *p = &problems->items[i];
-        log_line(p->warning ? LOG_PRI_WARNING : LOG_PRI_ERROR,
-                 p->warning ? "FG-CONFIG-WARNING" : "FG-CONFIG-BAD", "%s:%d:%d: %s", p->file, p->line,
-                 p->column, p->text);
+        const char *code = p->warning ? "FG-CONFIG-WARNING" : "FG-CONFIG-BAD";
+        char place[32] = "";
+        if (p->line > 0)
+            snprintf(place, sizeof place, ":%d:%d", p->line, p->column);
+        log_line(p->warning ? LOG_PRI_WARNING : LOG_PRI_ERROR, code, "%s%s: %s", p->file, place, p->text);
     }
 }
 
@@ -301,6 +305,7 @@ int cmd_run(int argc, char **argv)
         return parsed > 0 ? CMD_DONE : CMD_USAGE;
     log_init(o.debug);
     umask(0027);
+    prctl(PR_SET_NAME, CMD_PROCESS_NAME); /* after a restart on SIGHUP the kernel would say "exe" */
     sigset_t signals;
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -315,8 +320,8 @@ int cmd_run(int argc, char **argv)
     int code = run_gateway(&o, &rc, &signals, &end);
     config_free(rc.config);
     if (code == CMD_DONE && end == RUN_AGAIN) {
-        /* A fresh process image: nothing of the old configuration can linger. The main process id stays. */
-        sigprocmask(SIG_UNBLOCK, &signals, NULL);
+        /* A fresh process image: nothing of the old configuration can linger. The main process id stays. The
+         * signals stay blocked: one that comes before the new image waits for them must not end it. */
         execv("/proc/self/exe", argv - 1); /* main() passed us the tail of its own vector */
         log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
         return CMD_FAILED;

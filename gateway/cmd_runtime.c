@@ -64,7 +64,7 @@ bool runtime_is_alive(const struct runtime_status *s)
     FILE *f = fopen(path, "re");
     if (!f)
         return false;
-    bool same = fgets(name, sizeof name, f) && strcmp(name, "fieldgate\n") == 0;
+    bool same = fgets(name, sizeof name, f) && strcmp(name, CMD_PROCESS_NAME "\n") == 0;
     fclose(f);
     return same;
 }

@@ -16,6 +16,9 @@
 #include "err.h"
 #include "json.h"
 
+/* What the kernel calls the gateway's main thread, and so its process. */
+#define CMD_PROCESS_NAME "fieldgate"
+
 struct runtime_status {
     cJSON *json;
     char *text; /* the file as it is */

@@ -2,6 +2,10 @@
 """The other commands: check, show, status, apply, version."""
 
 import json
+import os
+import shutil
+import signal
+import time
 
 import yaml
 
@@ -125,6 +129,41 @@ def test_apply_changes_a_running_daemon_and_refuses_a_broken_file(stage):
     assert done.returncode == 78 and "nowhere" in done.stdout + done.stderr
     assert stage.daemon.running
     stage.wait_balanced()
+
+
+def test_a_gateway_that_was_restarted_by_apply_is_still_known_as_running(stage):
+    stage.counter_farm(1)
+    stage.up(every="200ms")
+    options = ("--config", stage.config_path, "--runtime-dir", stage.daemon.runtime)
+    for _ in range(2):
+        done = stage.daemon.command("apply", *options, seconds=20)
+        assert done.returncode == 0 and "applied" in done.stdout, done
+        done = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime)
+        assert done.returncode == 0, done
+
+
+def test_signals_in_the_middle_of_a_restart_do_not_end_the_gateway(stage):
+    stage.counter_farm(1)
+    stage.up(every="200ms")
+    mark = stage.daemon.mark()
+    for _ in range(40):
+        os.kill(stage.daemon.pid, signal.SIGHUP)
+        time.sleep(0.01)  # some while it stops, some while it starts
+    stage.daemon.wait_for_log("FG-START", after=mark)
+    code, _ = stage.daemon.stop()
+    assert code == 0
+    assert stage.daemon.lines("FG-STOP")[-1].endswith("everything is committed")
+
+
+def test_apply_says_so_when_the_gateway_reads_another_file(stage):
+    stage.counter_farm(1)
+    stage.up(every="200ms")
+    other = stage.path("other.yaml")
+    shutil.copy(stage.config_path, other)
+    started = stage.daemon.status()["started_ts"]
+    done = stage.daemon.command("apply", "--config", other, "--runtime-dir", stage.daemon.runtime, seconds=20)
+    assert done.returncode == 1 and stage.config_path in done.stderr, done
+    assert stage.daemon.status()["started_ts"] == started
 
 
 def test_version_and_usage(stage):
