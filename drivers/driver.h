@@ -18,25 +18,58 @@
 #include "../gateway/sample.h"
 #include "point.h"
 
+/* Why a question brought no answer. Each kind has another cause in the field. */
+enum driver_trouble {
+    DRIVER_NO_TROUBLE,
+    DRIVER_SILENCE, /* nothing came */
+    DRIVER_SHORT,   /* the answer began and broke off */
+    DRIVER_BAD_CRC,
+    DRIVER_WRONG_UNIT,     /* a sound answer in another unit's name */
+    DRIVER_WRONG_FUNCTION, /* an answer of this unit to something else */
+    DRIVER_GARBAGE,        /* bytes that make no frame */
+    DRIVER_FOREIGN,        /* somebody else asks on this line */
+    DRIVER_LATE,           /* not asked: a late answer could be taken for this one's */
+};
+/* "silence", "short", "bad_crc", ...; "" for none. */
+const char *driver_trouble_word(enum driver_trouble t);
+
+#define DRIVER_EXCEPTIONS 12
+
 /* Counters of one device since start; a copy is taken for status, so plain integers are enough. */
 struct driver_stats {
     uint64_t requests; /* sent, retries included */
     uint64_t replies;  /* good answers, exceptions included */
     uint64_t timeouts; /* silence */
     uint64_t bad_crc;
-    uint64_t bad_frame; /* short, wrong unit/function/count, foreign bytes */
+    uint64_t bad_frame; /* the sum of the next five */
+    uint64_t short_frames, wrong_unit, wrong_function, garbage, foreign;
+    uint64_t foreign_bytes; /* that belonged to no frame, also around good answers */
+    uint64_t echoes;        /* of our own question, stripped */
     uint64_t exceptions;
-    uint64_t late;       /* late answers discarded */
-    uint64_t reconnects; /* counted on the device that met it */
-    uint32_t reply_last_ms, reply_max_ms;
+    uint64_t exception_codes[DRIVER_EXCEPTIONS]; /* by code; 0: any other */
+    uint64_t late;                               /* late answers discarded */
+    uint64_t held_back;                          /* not asked because a late answer might come */
+    uint64_t reconnects;                         /* counted on the device that met it */
+    uint32_t reply_last_ms, reply_min_ms, reply_max_ms;
     uint64_t reply_total_ms; /* over replies, for the mean */
+    int64_t busy_us;         /* of the line's time */
+    int64_t timeout_ms;      /* in effect: raised when answers come late */
+};
+
+/* Of a bus as a whole. */
+struct driver_bus_stats {
+    uint32_t busy_permille;  /* of the last minute's time, or of the time since start */
+    uint64_t foreign_frames; /* sound frames between our questions that nobody waits for */
+    uint64_t foreign_bytes;  /* between our questions, in no frame */
 };
 
 struct driver_result {
     enum quality failed; /* QUALITY_GOOD when at least one block was answered with data */
     int64_t wall_ms;     /* when the last byte of the last answer came, or when it was given up */
     int64_t mono_ms;
-    uint8_t exception; /* the code, when failed is QUALITY_EXCEPTION */
+    uint8_t exception;           /* the code, when failed is QUALITY_EXCEPTION */
+    enum driver_trouble trouble; /* of the question that `failed` speaks of */
+    int64_t raised_timeout_ms;   /* this poll made it this long; 0: it did not */
     struct err_note
         note; /* on failure: what the port or host said ("/dev/ttyUSB0: No such file or directory") */
 };
@@ -62,6 +95,10 @@ struct driver_ops {
     void (*cancel)(struct driver *d);
     /* A snapshot of a device's counters; from any thread. */
     void (*stats)(struct driver *d, size_t device, struct driver_stats *ret);
+    void (*bus_stats)(struct driver *d, struct driver_bus_stats *ret);
+    /* What a poll of the points i with due[i] takes of the line's time, by what was measured so far; called
+     * by the thread that polls. */
+    int64_t (*cost_us)(struct driver *d, size_t device, const bool *due);
     void (*close)(struct driver *d);
 };
 

@@ -1,36 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "modbus.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "../gateway/clock.h"
 #include "modbus_decode.h"
-#include "modbus_device.h"
-#include "modbus_link.h"
+#include "modbus_driver.h"
 
 /* Modbus exception codes that call for something else than telling them. */
 #define ILLEGAL_ADDRESS 2
 #define ILLEGAL_VALUE 3
-#define TARGET_SILENT 11 /* a TCP gateway's word for no answer from the device behind it */
-
 /* How often a register that the device refused is asked again. */
 #define APART_RETRY_MS 600000
 /* A register that was read before is believed missing only after so many refusals in a row: a device that
  * starts up, or a disturbed answer, must not silence it. */
 #define STRIKES 3
-struct modbus_driver {
-    struct driver driver;
-    enum modbus_protocol protocol;
-    int tries;
-    struct modbus_link *link;
-    struct modbus_device *devices;
-    size_t device_count;
-    pthread_mutex_t lock; /* guards the devices' stats */
-    bool has_lock;
-    struct modbus_answer answer; /* of the request under way: too big for every stack frame */
-};
 
 /* One poll under way. */
 struct poll_run {
@@ -57,88 +42,6 @@ static void driver_free(struct modbus_driver *m)
     free(m);
 }
 
-/* ---- one request ---- */
-
-static void count_answer(struct modbus_driver *m, struct modbus_device *d)
-{
-    const struct modbus_answer *a = &m->answer;
-    if (a->quality == QUALITY_GOOD)
-        modbus_device_measured(d, a->reply_us, a->data_len);
-    pthread_mutex_lock(&m->lock);
-    struct driver_stats *s = &d->stats;
-    s->requests += a->sent;
-    s->reconnects += a->reconnected;
-    switch (a->quality) {
-    case QUALITY_GOOD:
-    case QUALITY_EXCEPTION:
-        s->replies++;
-        s->exceptions += a->quality == QUALITY_EXCEPTION;
-        s->reply_last_ms = a->reply_ms;
-        s->reply_total_ms += a->reply_ms;
-        if (a->reply_ms > s->reply_max_ms)
-            s->reply_max_ms = a->reply_ms;
-        break;
-    case QUALITY_NO_REPLY:
-        s->timeouts += a->sent;
-        break;
-    case QUALITY_BAD_CRC:
-        s->bad_crc++;
-        break;
-    case QUALITY_BAD_FRAME:
-        s->bad_frame++;
-        break;
-    case QUALITY_NOT_DUE:
-    case QUALITY_NOT_CONNECTED:
-    case QUALITY_SENSOR_FAULT:
-    case QUALITY_OUT_OF_RANGE:
-    case QUALITY_CONFIG_ERROR:
-        break;
-    }
-    pthread_mutex_unlock(&m->lock);
-}
-
-static uint8_t function_of(enum point_register table)
-{
-    switch (table) {
-    case POINT_COIL:
-        return 1;
-    case POINT_DISCRETE_INPUT:
-        return 2;
-    case POINT_HOLDING:
-        return 3;
-    case POINT_INPUT:
-        return 4;
-    }
-    return 3;
-}
-
-/* The answer is in m->answer afterwards. */
-static void request(struct modbus_driver *m, struct modbus_device *d, const struct modbus_block *b, int tries)
-{
-    struct modbus_ask ask = {.request = {.unit = d->unit,
-                                         .function = function_of(b->table),
-                                         .address = b->address,
-                                         .count = b->count},
-                             .line = d->line,
-                             .timeout_ms = d->timeout_ms,
-                             .gap_ms = d->gap_ms};
-    for (int i = 0; i < tries; i++) {
-        modbus_link_ask(m->link, &ask, &m->answer);
-        count_answer(m, d);
-        enum quality q = m->answer.quality;
-        bool again = q == QUALITY_NO_REPLY || q == QUALITY_BAD_CRC || q == QUALITY_BAD_FRAME;
-        if (!again || !m->answer.sent)
-            break;
-    }
-    /* The box on the other side is there, but the device behind it is not. */
-    if (m->protocol != MODBUS_RTU && m->answer.quality == QUALITY_EXCEPTION &&
-        m->answer.exception == TARGET_SILENT) {
-        m->answer.quality = QUALITY_NO_REPLY;
-        (void)err_note(&m->answer.note, FG_ETIMEOUT, "unit %d: the gateway says that it does not answer",
-                       d->unit);
-    }
-}
-
 static bool is_refusal(const struct modbus_answer *a)
 {
     return a->quality == QUALITY_EXCEPTION &&
@@ -163,6 +66,7 @@ static void note_failure(struct poll_run *run)
         return;
     r->failed = a->quality;
     r->exception = a->exception;
+    r->trouble = a->trouble;
     r->note = a->note;
 }
 
@@ -172,6 +76,7 @@ static void note_data(struct poll_run *run)
     struct driver_result *r = run->result;
     r->failed = QUALITY_GOOD;
     r->exception = 0;
+    r->trouble = DRIVER_NO_TROUBLE;
     r->note.text[0] = '\0';
     r->wall_ms = a->wall_ms;
     r->mono_ms = a->mono_ms;
@@ -233,7 +138,7 @@ static void strike_block(struct poll_run *run, const struct modbus_block *b, con
 static void ask_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
 {
     struct modbus_driver *m = run->m;
-    request(m, run->d, b, m->tries);
+    modbus_ask_block(m, run->d, b, m->tries);
     run->asked = true;
     settle_block(run, b, selected);
     if (m->answer.quality == QUALITY_GOOD)
@@ -365,16 +270,16 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
         .failed = QUALITY_NO_REPLY, .wall_ms = clock_wall_ms(), .mono_ms = clock_mono_ms()};
     struct poll_run run = {.m = m, .d = d, .readings = readings, .result = ret};
     select_points(&run, due);
-    struct modbus_plan_input in = {d->points, d->order, d->count, d->selected, d->apart};
-    struct modbus_plan_rules rules = {
-        .max_registers = d->max_registers, .max_hole = d->max_hole, .cost = modbus_device_cost(d)};
-    size_t blocks = modbus_plan(&in, &rules, d->blocks);
+    size_t blocks = modbus_device_plan(d);
     if (blocks == 0) { /* nothing was due: nothing failed */
         ret->failed = QUALITY_GOOD;
         return;
     }
+    int64_t timeout_ms = d->timeout_ms;
     run_blocks(&run, blocks);
     mark_unasked(&run);
+    if (d->timeout_ms > timeout_ms)
+        ret->raised_timeout_ms = d->timeout_ms;
 }
 
 static void driver_probe(struct driver *driver, size_t device, struct driver_result *ret)
@@ -391,13 +296,14 @@ static void driver_probe(struct driver *driver, size_t device, struct driver_res
         b.address = d->points[chosen].address;
         b.count = point_width(&d->points[chosen]);
     }
-    request(m, d, &b, 1);
+    modbus_ask_block(m, d, &b, 1);
     *ret = (struct driver_result){.failed = m->answer.quality,
                                   .wall_ms = m->answer.wall_ms,
                                   .mono_ms = m->answer.mono_ms,
                                   .exception = m->answer.exception,
+                                  .trouble = m->answer.trouble,
                                   .note = m->answer.note};
-    if (ret->failed != QUALITY_GOOD && ret->failed != QUALITY_EXCEPTION)
+    if (ret->failed != QUALITY_GOOD && ret->failed != QUALITY_EXCEPTION && m->answer.sent)
         d->turn++;
 }
 
@@ -407,11 +313,12 @@ static void driver_read_raw(struct driver *driver, size_t device, enum point_reg
     struct modbus_driver *m = (struct modbus_driver *)driver;
     const struct modbus_answer *a = &m->answer;
     struct modbus_block b = {.table = table, .address = address, .count = count};
-    request(m, &m->devices[device], &b, m->tries);
+    modbus_ask_block(m, &m->devices[device], &b, m->tries);
     *ret = (struct driver_result){.failed = a->quality,
                                   .wall_ms = a->wall_ms,
                                   .mono_ms = a->mono_ms,
                                   .exception = a->exception,
+                                  .trouble = a->trouble,
                                   .note = a->note};
     if (a->quality != QUALITY_GOOD)
         return;
@@ -439,6 +346,24 @@ static void driver_stats(struct driver *driver, size_t device, struct driver_sta
     ret->late = modbus_link_late(m->link, m->devices[device].unit);
 }
 
+static void driver_bus_stats(struct driver *driver, struct driver_bus_stats *ret)
+{
+    struct modbus_driver *m = (struct modbus_driver *)driver;
+    pthread_mutex_lock(&m->lock);
+    ret->busy_permille = modbus_busy_permille(&m->busy, clock_mono_us());
+    pthread_mutex_unlock(&m->lock);
+    modbus_link_strays(m->link, &ret->foreign_frames, &ret->foreign_bytes);
+}
+
+static int64_t driver_cost_us(struct driver *driver, size_t device, const bool *due)
+{
+    struct modbus_device *d = &((struct modbus_driver *)driver)->devices[device];
+    for (size_t i = 0; i < d->count; i++)
+        d->selected[i] = due[i] && !d->apart[i];
+    size_t blocks = modbus_device_plan(d);
+    return blocks > 0 ? d->blocks[blocks - 1].total_us : 0;
+}
+
 static void driver_close(struct driver *driver)
 {
     driver_free((struct modbus_driver *)driver);
@@ -451,6 +376,8 @@ static const struct driver_ops ops = {
     .release = driver_release,
     .cancel = driver_cancel,
     .stats = driver_stats,
+    .bus_stats = driver_bus_stats,
+    .cost_us = driver_cost_us,
     .close = driver_close,
 };
 
@@ -467,6 +394,7 @@ int modbus_driver_open(const struct modbus_options *options, struct driver **ret
     m->driver.ops = &ops;
     m->protocol = options->protocol;
     m->tries = options->tries > 0 ? options->tries : 1;
+    modbus_busy_begin(&m->busy, clock_mono_us());
     m->has_lock = pthread_mutex_init(&m->lock, NULL) == 0;
     m->devices = calloc(options->device_count ? options->device_count : 1, sizeof *m->devices);
     int rc = m->has_lock && m->devices ? 0 : FG_ENOMEM;

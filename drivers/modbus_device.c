@@ -6,7 +6,10 @@
 #include "modbus_line.h"
 
 #define ANSWER_OVERHEAD 5 /* unit, function, byte count, check sum */
-#define MEAN_OVER 16      /* answers that the running mean looks back on, about */
+#define TIMEOUT_TIMES_MAX 3
+#define TIMEOUT_STEP_MS 10
+#define SECOND_TRIES_MAX 4
+#define MEAN_OVER 16 /* answers that the running mean looks back on, about */
 
 static int check_point(const struct modbus_device_options *o, const struct point *p, uint16_t max_registers,
                        struct err_note *note)
@@ -57,7 +60,7 @@ int modbus_device_init(struct modbus_device *d, enum modbus_protocol protocol,
     d->count = o->point_count;
     d->unit = (uint8_t)o->unit;
     d->line = o->line;
-    d->timeout_ms = o->timeout_ms;
+    d->timeout_ms = d->given_timeout_ms = d->stats.timeout_ms = o->timeout_ms;
     d->gap_ms = o->gap_ms;
     d->max_registers = d->given_registers = o->max_registers ? o->max_registers : MODBUS_REGISTERS_MAX;
     d->max_hole = d->given_hole = o->max_hole;
@@ -84,6 +87,34 @@ void modbus_device_fini(struct modbus_device *d)
     free(d->states);
     free(d->blocks);
     free(d->singles);
+}
+
+size_t modbus_device_plan(struct modbus_device *d)
+{
+    struct modbus_plan_input in = {d->points, d->order, d->count, d->selected, d->apart};
+    struct modbus_plan_rules rules = {
+        .max_registers = d->max_registers, .max_hole = d->max_hole, .cost = modbus_device_cost(d)};
+    return modbus_plan(&in, &rules, d->blocks);
+}
+
+bool modbus_device_fit_timeout(struct modbus_device *d, uint32_t late, int64_t worst_us)
+{
+    if (late == d->late_known && d->second_tries < SECOND_TRIES_MAX)
+        return false;
+    d->late_known = late;
+    d->second_tries = 0;
+    int64_t needed_ms = (worst_us + worst_us / 4) / 1000;
+    /* What came while nobody listened may be further behind than can be told. */
+    if (needed_ms <= d->timeout_ms)
+        needed_ms = d->timeout_ms + d->given_timeout_ms / 2;
+    needed_ms += TIMEOUT_STEP_MS - 1;
+    needed_ms -= needed_ms % TIMEOUT_STEP_MS;
+    if (needed_ms > d->given_timeout_ms * TIMEOUT_TIMES_MAX)
+        needed_ms = d->given_timeout_ms * TIMEOUT_TIMES_MAX;
+    if (needed_ms <= d->timeout_ms)
+        return false;
+    d->timeout_ms = needed_ms;
+    return true;
 }
 
 struct modbus_cost modbus_device_cost(const struct modbus_device *d)

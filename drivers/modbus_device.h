@@ -26,7 +26,10 @@ struct modbus_device {
     uint8_t unit;
     enum modbus_protocol protocol;
     struct modbus_line line;
-    int64_t timeout_ms, gap_ms;
+    int64_t timeout_ms, given_timeout_ms; /* in effect: raised while answers come late */
+    int64_t gap_ms;
+    uint32_t late_known;              /* late answers that the timeout takes account of */
+    unsigned second_tries;            /* answers in a row that came only to the question repeated */
     uint16_t max_registers, max_hole; /* in effect: lowered when the device refuses */
     uint16_t given_registers, given_hole;
     int64_t latency_us; /* to the first byte of an answer: a running mean; -1: not known */
@@ -47,6 +50,12 @@ int modbus_device_init(struct modbus_device *d, enum modbus_protocol protocol,
 /* Also after a failed or no modbus_device_init() of a zeroed device. */
 void modbus_device_fini(struct modbus_device *d);
 
+/* Plans the reads of the selected points into blocks; how many. */
+size_t modbus_device_plan(struct modbus_device *d);
+/* Raises the timeout, to three times the given one at most, when new late answers have come, or when it looks
+ * as if every answer were the one to the question before; never lowers it. True when it did. worst_us: how
+ * far an answer was behind, at least. */
+bool modbus_device_fit_timeout(struct modbus_device *d, uint32_t late, int64_t worst_us);
 /* What a read costs, by what was measured. */
 struct modbus_cost modbus_device_cost(const struct modbus_device *d);
 /* An answer with so many bytes of data came so long after the end of the request. */

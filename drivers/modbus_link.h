@@ -38,19 +38,23 @@ struct modbus_ask {
     struct modbus_request request;
     struct modbus_line line; /* RTU */
     int64_t timeout_ms, gap_ms;
+    bool patient; /* rather wait for a late answer's time to pass than be refused for it */
 };
 
 struct modbus_answer {
     enum quality quality; /* GOOD: data is there */
     bool sent;            /* false: refused, or not connected */
     bool reconnected;     /* the connection was opened again for it */
-    uint8_t exception;    /* the code, for QUALITY_EXCEPTION */
+    bool echoed;          /* our own request came back before the answer */
+    enum driver_trouble trouble;
+    uint8_t exception; /* the code, for QUALITY_EXCEPTION */
     uint8_t data[MODBUS_FRAME_MAX];
     size_t data_len;
+    size_t foreign_bytes;     /* around the answer or instead of it */
     int64_t wall_ms, mono_ms; /* of the answer's last byte, or when it was given up */
     uint32_t reply_ms;        /* from the end of our transmission to the answer's last byte */
     int64_t reply_us;
-    struct err_note note;     /* on failure; may be empty */
+    struct err_note note; /* on failure; may be empty */
 };
 
 int modbus_link_new(const struct modbus_link_options *options, struct modbus_link **ret,
@@ -64,6 +68,13 @@ void modbus_link_release(struct modbus_link *l);
 void modbus_link_cancel(struct modbus_link *l);
 /* Late answers of this unit that were recognised and discarded so far. */
 uint32_t modbus_link_late(const struct modbus_link *l, uint8_t unit);
+/* Whether a late answer could be taken for the answer to this request. */
+bool modbus_link_would_clash(struct modbus_link *l, const struct modbus_ask *ask);
+/* The furthest that an answer of this unit was certainly behind its request; 0: never late. By the thread
+ * that asks. */
+int64_t modbus_link_worst_us(const struct modbus_link *l, uint8_t unit);
+/* What came between our requests and belonged to nobody; from any thread. */
+void modbus_link_strays(const struct modbus_link *l, uint64_t *ret_frames, uint64_t *ret_bytes);
 /* Times that the port or host came back after it could not be used. A connection that the other side closed
  * while idle, and that was there again at once, does not count. */
 uint32_t modbus_link_returns(const struct modbus_link *l);

@@ -348,6 +348,78 @@ static void no_late_answer_is_ever_published_as_another_value(void **state)
     assert_true(stats_of(b, 0).late + stats_of(b, 1).late > 0);
 }
 
+/* A short point beside two long blocks of the same length: it is what tells whether the answer that is
+ * missing can still come. */
+static void a_lost_answer_holds_no_other_block_back(void **state)
+{
+    struct bench *b = *state;
+    b->points[0].type = b->points[1].type = POINT_UINT64;
+    b->points[1].address = 100;
+    for (size_t i = 2; i < 6; i++)
+        b->points[i].address = (uint16_t)(200 + i);
+    b->points[2].address = 300;
+    b->due[2] = b->due[3] = b->due[4] = b->due[5] = false;
+    b->devices[0].timeout_ms = HASTY_MS;
+    open_driver(b);
+    b->due[2] = true;
+    poll_device(b, 0);
+    b->due[2] = false;
+    atomic_store(&b->slave.silent_address, 0 + 1);
+    poll_device(b, 0); /* block 0 is lost; taken for dead, the device is not asked for more */
+    assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
+    poll_device(b, 0); /* block 100 has the same shape */
+    assert_int_equal(b->readings[0].quality, QUALITY_NO_REPLY);
+    assert_int_equal(b->readings[1].quality, QUALITY_GOOD);
+    assert_true(stats_of(b, 0).held_back > 0);
+    assert_int_equal(stats_of(b, 0).late, 0);
+}
+
+static void a_device_that_answers_late_gets_more_time_up_to_three_times(void **state)
+{
+    enum { SHORT_MS = 20, LATE_MS = 32 };
+    struct bench *b = *state;
+    b->devices[0].timeout_ms = b->devices[1].timeout_ms = SHORT_MS;
+    open_driver(b);
+    poll_device(b, 0);
+    assert_int_equal(stats_of(b, 0).timeout_ms, SHORT_MS);
+    atomic_store(&b->slave.late_ms, LATE_MS);
+    int64_t raised_ms = 0;
+    for (int poll = 0; poll < 4; poll++) {
+        poll_device(b, 0);
+        /* What is asked faster than it is answered piles up in the slave. */
+        clock_sleep_until_us(clock_mono_us() + 2 * SHORT_MS * 1000);
+        if (b->result.raised_timeout_ms > 0)
+            raised_ms = b->result.raised_timeout_ms;
+    }
+    assert_true(raised_ms > LATE_MS && raised_ms <= 3 * SHORT_MS);
+    assert_int_equal(stats_of(b, 0).timeout_ms, raised_ms);
+    assert_int_equal(b->result.failed, QUALITY_GOOD); /* it is in time now */
+    assert_int_equal(stats_of(b, 1).timeout_ms, SHORT_MS);
+    atomic_store(&b->slave.late_ms, 0);
+    poll_device(b, 0);
+    assert_int_equal(stats_of(b, 0).timeout_ms, raised_ms); /* never back */
+}
+
+static void a_bus_in_use_is_busy_and_a_poll_has_a_price(void **state)
+{
+    struct bench *b = *state;
+    struct driver_bus_stats bus;
+    b->devices[0].timeout_ms = HASTY_MS;
+    open_driver(b);
+    /* 13 characters at 115200, the silence, 20 ms of latency that nobody has measured yet, six registers. */
+    int64_t unknown_us = b->driver->ops->cost_us(b->driver, 0, b->due);
+    assert_int_equal(unknown_us, 1129 + 1750 + 20000 + 1042);
+    poll_device(b, 0);
+    assert_true(b->driver->ops->cost_us(b->driver, 0, b->due) < unknown_us);
+    atomic_store(&b->slave.silent_unit, 1);
+    poll_device(b, 0);
+    b->driver->ops->bus_stats(b->driver, &bus);
+    assert_true(bus.busy_permille > 500); /* waiting for an answer is use, too */
+    assert_true(stats_of(b, 0).busy_us >= 3 * HASTY_MS * 1000);
+    assert_int_equal(stats_of(b, 1).busy_us, 0);
+    assert_int_equal(bus.foreign_frames + bus.foreign_bytes, 0);
+}
+
 static void a_probe_is_one_short_request(void **state)
 {
     struct bench *b = *state;
@@ -464,6 +536,10 @@ int main(void)
         ON(tcp, a_gateways_word_of_silence_is_silence),
         ON(rtu, a_broken_answer_is_asked_for_again),
         ON(rtu, no_late_answer_is_ever_published_as_another_value),
+        ON(rtu, a_lost_answer_holds_no_other_block_back),
+        ON(rtu, a_device_that_answers_late_gets_more_time_up_to_three_times),
+        ON(tcp, a_device_that_answers_late_gets_more_time_up_to_three_times),
+        ON(rtu, a_bus_in_use_is_busy_and_a_poll_has_a_price),
         ON(rtu, a_probe_is_one_short_request),
         ON(tcp, without_a_connection_every_point_says_so),
         ON(tcp, after_cancel_nothing_is_asked),
