@@ -16,7 +16,6 @@
 
 #include "clock.h"
 #include "command.h"
-#include "command.h"
 
 enum {
     CLIENTS_MAX = 4,
@@ -36,6 +35,7 @@ struct client {
 struct control {
     control_answer *answer;
     void *context;
+    int64_t patience_ms;
     char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     int listener, stop_fd;
     bool has_thread;
@@ -118,20 +118,20 @@ static void accept_client(struct control *c)
             continue;
         int fd = accept4(c->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0)
-            *k = (struct client){.fd = fd, .deadline_mono_ms = clock_mono_ms() + PATIENCE_MS};
+            *k = (struct client){.fd = fd, .deadline_mono_ms = clock_mono_ms() + c->patience_ms};
         return;
     }
 }
 
 /* False when the client is gone. */
-static bool send_some(struct client *k)
+static bool send_some(const struct control *c, struct client *k)
 {
     while (k->sent < k->out.len) {
         ssize_t n = send(k->fd, k->out.data + k->sent, k->out.len - k->sent, MSG_NOSIGNAL);
         if (n < 0)
             return errno == EAGAIN || errno == EINTR;
         k->sent += (size_t)n;
-        k->deadline_mono_ms = clock_mono_ms() + PATIENCE_MS;
+        k->deadline_mono_ms = clock_mono_ms() + c->patience_ms;
     }
     buf_reset(&k->out);
     k->sent = 0;
@@ -144,7 +144,7 @@ static void answer_line(struct control *c, struct client *k, const char *line, s
     c->answer(c->context, line, len, &k->out);
     pulse_beat(&c->pulse);
     buf_addc(&k->out, '\n');
-    k->deadline_mono_ms = clock_mono_ms() + PATIENCE_MS;
+    k->deadline_mono_ms = clock_mono_ms() + c->patience_ms;
 }
 
 /* Runs one whole line, if there is one and the answer before it has left. False when the client is to be cut
@@ -158,7 +158,7 @@ static bool serve_line(struct control *c, struct client *k)
         return true;
     size_t len = end ? (size_t)(end - k->in.data) : k->in.len;
     answer_line(c, k, k->in.data, len);
-    if (!buf_ok(&k->out) || !send_some(k) || !end)
+    if (!buf_ok(&k->out) || !send_some(c, k) || !end)
         return false;
     k->in.len -= len + 1;
     memmove(k->in.data, end + 1, k->in.len);
@@ -181,7 +181,7 @@ static void serve_client(struct control *c, struct client *k, short events)
 {
     bool well = true;
     if (events & POLLOUT)
-        well = send_some(k);
+        well = send_some(c, k);
     if (well && (events & (POLLIN | POLLHUP | POLLERR)))
         well = read_some(k);
     while (well) {
@@ -241,23 +241,23 @@ static void *run(void *context)
     return NULL;
 }
 
-int control_open(const char *runtime_dir, control_answer *answer, void *context, struct control **ret,
-                 struct err_note *note)
+int control_open(const struct control_options *options, struct control **ret, struct err_note *note)
 {
     struct control *c = calloc(1, sizeof *c);
     if (!c)
         return err_note(note, FG_ENOMEM, "out of memory");
-    c->answer = answer;
-    c->context = context;
+    c->answer = options->answer;
+    c->context = options->context;
+    c->patience_ms = options->patience_ms > 0 ? options->patience_ms : PATIENCE_MS;
     c->listener = -1;
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         c->clients[i].fd = -1;
     c->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    int n = snprintf(c->path, sizeof c->path, "%s/" CONTROL_NAME, runtime_dir);
+    int n = snprintf(c->path, sizeof c->path, "%s/" CONTROL_NAME, options->runtime_dir);
     int err = n > 0 && (size_t)n < sizeof c->path - 4 ? 0 : FG_EINVALID;
     if (err < 0) {
         err = err_note(note, FG_EIO, "%s: the path is too long for a socket; choose a shorter --runtime-dir",
-                       runtime_dir);
+                       options->runtime_dir);
         c->path[0] = '\0';
     } else {
         err = listen_at(c, note);

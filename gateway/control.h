@@ -4,7 +4,7 @@
  *
  * Threads    One of its own, which also runs the handler: the handler must bear that, and come back within a
  *            minute. Open, stop and close from one thread.
- * Ownership  control_open() copies the folder's name; the handler's context is lent until control_close().
+ * Ownership  Options are copied; the handler's context is lent until control_close().
  * Errors     control_open(): FG_EIO with a note. A client that misbehaves is cut off, nobody else notices.
  *
  * A request and its answer are one line each; a connection may carry several, one after the other. Up to four
@@ -16,6 +16,7 @@
 #define FG_CONTROL_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "err.h"
@@ -28,8 +29,14 @@ struct control;
 /* Appends the answer, without the end of the line. */
 typedef void control_answer(void *context, const char *text, size_t len, struct buf *answer);
 
-int control_open(const char *runtime_dir, control_answer *answer, void *context, struct control **ret,
-                 struct err_note *note);
+struct control_options {
+    const char *runtime_dir;
+    control_answer *answer;
+    void *context;
+    int64_t patience_ms; /* with a client; 0: 5 s */
+};
+
+int control_open(const struct control_options *options, struct control **ret, struct err_note *note);
 /* Takes no further request; does not wait. */
 void control_stop(struct control *c);
 /* Waits for the request under way, removes the socket. Accepts NULL. */

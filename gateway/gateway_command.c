@@ -173,10 +173,11 @@ static void answer(void *context, const char *text, size_t len, struct buf *out)
 
 void gateway_open_control(struct gateway *g)
 {
+    struct control_options options = {.runtime_dir = g->options.runtime_dir, .answer = answer, .context = g};
     struct err_note note = {0};
-    if (!g->options.runtime_dir)
+    if (!options.runtime_dir)
         return;
-    if (control_open(g->options.runtime_dir, answer, g, &g->control, &note) < 0)
+    if (control_open(&options, &g->control, &note) < 0)
         log_line(
             LOG_PRI_WARNING, "FG-CONTROL",
             "%s; `fieldgate probe`, `scan` and `pause` cannot reach this gateway; it measures all the same",
