@@ -93,6 +93,9 @@ static size_t add_view(struct probe_view *ret, size_t count, enum probe_way way,
     if (verdict == PROBE_REFUSED || count == PROBE_VIEWS_MAX)
         return count;
     v.plausible = verdict == PROBE_GOOD && !is_zero(&v.reading);
+    /* Without a range any bits make a plausible integer. */
+    if (way == PROBE_TYPE && !is_floating(as->type) && !as->has_min && !as->has_max)
+        v.plausible = false;
     ret[count] = v;
     return count + 1;
 }
