@@ -60,6 +60,7 @@ static void destroy(struct store *s)
         free(s->uplinks[i].name);
         seqset_fini(&s->uplinks[i].waiting);
         seqset_fini(&s->uplinks[i].was_waiting);
+        seqset_fini(&s->uplinks[i].lost);
     }
     free(s->uplinks);
     free(s->losses);

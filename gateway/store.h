@@ -125,6 +125,10 @@ int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t las
 /* The broker refuses these for good: they are dropped for this uplink with a loss event. */
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 
+/* Delivered records of first..last that are still there wait again for the uplink, to be sent with the same
+ * keys. What the uplink lost, or what was never meant for it, is left out. Returns how many. */
+int64_t store_resend(struct store *s, size_t uplink, uint64_t first, uint64_t last);
+
 /* What of the uplink's undelivered records can be read: first, last, how many; false when nothing can. Less
  * than store_uplink_status() counts while records are held back: see store_clock(). */
 bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last,

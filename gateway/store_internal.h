@@ -51,8 +51,9 @@ struct store_uplink_state {
     uint64_t absent; /* numbers from start on that were gone before the uplink came */
     uint64_t delivered, dropped;
     struct seqset waiting;
-    bool dirty; /* differs from what is in the database */
-    bool fresh; /* has no row yet */
+    struct seqset lost; /* dropped, although its row may still be there: not to be sent again */
+    bool dirty;         /* differs from what is in the database */
+    bool fresh;         /* has no row yet */
     /* As before the running transaction. */
     struct seqset was_waiting;
     uint64_t was_dropped;

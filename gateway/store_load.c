@@ -176,6 +176,11 @@ static int load_waiting(struct store *s, size_t uplink, uint64_t upto)
         upto = 0;
         err = 0;
     }
+    seqset_clear(&u->lost);
+    if (!err)
+        err = each_row(s, "SELECT first, last FROM waiting WHERE uplink = ?1", -u->id, on_range, &u->lost);
+    if (err == FG_ECORRUPT)
+        err = 0;
     uint64_t from = upto + 1 > u->start ? upto + 1 : u->start;
     if (!err && from <= s->newest)
         err = seqset_add(&u->waiting, from, s->newest);

@@ -317,6 +317,9 @@ static int write_uplinks(struct store *s)
         err = gone ? run_text(s, "DELETE FROM uplink WHERE id = ?1", gone, NULL) : store_db_error(rc);
         if (!err && gone)
             err = store_db_run_ints(&s->db, STMT_WAITING_CLEAR, &gone, 1);
+        int64_t gone_lost = -gone;
+        if (!err && gone)
+            err = store_db_run_ints(&s->db, STMT_WAITING_CLEAR, &gone_lost, 1);
     } while (!err && gone);
     for (size_t i = 0; i < s->uplink_count && !err; i++) {
         struct store_uplink_state *u = &s->uplinks[i];

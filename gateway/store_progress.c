@@ -40,6 +40,9 @@ int store_progress_drop(struct store *s, size_t uplink, uint64_t first, uint64_t
     if (err)
         return err;
     while (seqset_next(&u->waiting, first, last, &r)) {
+        /* The others' rows are removed in the same transaction. */
+        if (reason != LOSS_FULL && (err = seqset_add(&u->lost, r.first, r.last)))
+            return err;
         store_loss_add(s, uplink, reason, r.first, r.last);
         seqset_remove(&u->waiting, r.first, r.last);
         u->dropped += r.last - r.first + 1;
@@ -56,18 +59,23 @@ bool store_progress_dirty(const struct store *s)
     return s->holes_dirty || s->losses_dirty;
 }
 
+static int write_ranges(struct store *s, int64_t id, const struct seqset *set)
+{
+    int err = store_db_run_ints(&s->db, STMT_WAITING_CLEAR, &id, 1);
+    for (size_t i = 0; i < set->count && !err; i++) {
+        int64_t range[] = {id, (int64_t)set->ranges[i].first, (int64_t)set->ranges[i].last};
+        err = store_db_run_ints(&s->db, STMT_WAITING_ADD, range, 3);
+    }
+    return err;
+}
+
 static int write_uplink(struct store *s, const struct store_uplink_state *u)
 {
     int64_t row[] = {u->id, (int64_t)s->newest, (int64_t)u->delivered, (int64_t)u->dropped};
     int err = store_db_run_ints(&s->db, STMT_UPLINK_SET, row, 4);
     if (!err)
-        err = store_db_run_ints(&s->db, STMT_WAITING_CLEAR, &u->id, 1);
-    for (size_t i = 0; i < u->waiting.count && !err; i++) {
-        struct seqset_range r = u->waiting.ranges[i];
-        int64_t range[] = {u->id, (int64_t)r.first, (int64_t)r.last};
-        err = store_db_run_ints(&s->db, STMT_WAITING_ADD, range, 3);
-    }
-    return err;
+        err = write_ranges(s, u->id, &u->waiting);
+    return err ? err : write_ranges(s, -u->id, &u->lost);
 }
 
 static int write_holes(struct store *s)
@@ -95,8 +103,12 @@ int store_progress_write(struct store *s)
 
 void store_progress_written(struct store *s, int64_t now_mono_ms)
 {
-    for (size_t i = 0; i < s->uplink_count; i++)
+    for (size_t i = 0; i < s->uplink_count; i++) {
         s->uplinks[i].dirty = false;
+        /* Removing a beginning cannot fail, and longer would do no harm. */
+        if (s->uplinks[i].lost.count && s->oldest > 1)
+            (void)seqset_remove(&s->uplinks[i].lost, 0, s->oldest - 1);
+    }
     s->holes_dirty = false;
     store_loss_committed(s);
     s->progress_mono_ms = now_mono_ms;

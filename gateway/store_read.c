@@ -198,6 +198,54 @@ int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t las
     return err;
 }
 
+/* The first run of delivered records from *seq on; false when there is none up to last. */
+static bool delivered_run(const struct store *s, const struct store_uplink_state *u, uint64_t first,
+                          uint64_t last, struct seqset_range *ret)
+{
+    const struct seqset *const other[] = {&u->waiting, &u->lost, &s->holes};
+    struct seqset_range r;
+    *ret = (struct seqset_range){first, last};
+    for (size_t i = 0; i < 3 && ret->first <= last; i++) {
+        if (!seqset_next(other[i], ret->first, last, &r))
+            continue;
+        if (r.first > ret->first) {
+            if (r.first <= ret->last)
+                ret->last = r.first - 1;
+            continue;
+        }
+        /* This one has the first number: behind it the others are asked again. */
+        *ret = (struct seqset_range){r.last + 1, last};
+        i = (size_t)-1;
+    }
+    return ret->first <= last;
+}
+
+int64_t store_resend(struct store *s, size_t uplink, uint64_t first, uint64_t last)
+{
+    struct store_uplink_state *u = &s->uplinks[uplink];
+    struct seqset_range r;
+    int64_t n = 0;
+    int err = 0;
+    store_turn_take(&s->turn);
+    uint64_t from = u->start > s->oldest ? u->start : s->oldest;
+    first = first > from ? first : from;
+    last = last < s->newest ? last : s->newest;
+    while (!err && first <= last && u->delivered > 0 && delivered_run(s, u, first, last, &r)) {
+        if (r.last - r.first >= u->delivered) /* only a damaged account can say so */
+            r.last = r.first + u->delivered - 1;
+        err = seqset_add(&u->waiting, r.first, r.last);
+        if (err)
+            break;
+        uint64_t count = r.last - r.first + 1;
+        u->delivered -= count;
+        n += (int64_t)count;
+        u->dirty = true;
+        first = r.last + 1;
+    }
+    store_turn_give(&s->turn);
+    return err ? err : n;
+}
+
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last)
 {
     store_turn_take(&s->turn);

@@ -13,6 +13,7 @@ const char *const store_schema_sql =
     "CREATE TABLE stream(first_seq INTEGER PRIMARY KEY, id TEXT, opened_ts INTEGER, reason TEXT);"
     "CREATE TABLE uplink(id INTEGER PRIMARY KEY, name TEXT UNIQUE, start_seq INTEGER, absent INTEGER,"
     " upto INTEGER, delivered INTEGER, dropped INTEGER);"
+    /* Under the negative id of an uplink: what it lost and is still there. */
     "CREATE TABLE waiting(uplink INTEGER, first INTEGER, last INTEGER, PRIMARY KEY(uplink, first))"
     " WITHOUT ROWID;"
     "CREATE TABLE hole(first INTEGER PRIMARY KEY, last INTEGER);"

@@ -176,6 +176,55 @@ static void another_layout_gets_the_next_number_and_ends_a_batch(void **state)
     store_batch_fini(&b);
 }
 
+static void what_was_delivered_can_be_sent_again_and_the_account_stays_whole(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    store_batch_init(&b);
+    f->options.uplink_count = 1;
+    fixture_open(f);
+    append_and_wait(f, 40);
+    assert_int_equal(store_refused(f->store, 0, 12, 13), 0);
+    assert_int_equal(store_delivered(f->store, 0, 1, 30), 0);
+    assert_int_equal(status_of(f, 0).delivered, 28);
+    for (int i = 0; i < 2; i++) {
+        /* 10 and 11, 14 to 30; what was refused is not asked for again, what waits is not counted. */
+        assert_int_equal(store_resend(f->store, 0, 10, 35), i == 0 ? 19 : 0);
+        struct store_uplink_status s = status_of(f, 0);
+        assert_int_equal(s.delivered, 9);
+        assert_int_equal(s.dropped, 2);
+        assert_true(read_all(f, 0, &b) >= 31);
+        assert_int_equal(b.records[0].seq, 10);
+        assert_int_equal(b.records[2].seq, 14);
+        fixture_reopen(f);
+    }
+    assert_int_equal(store_delivered(f->store, 0, 1, 60), 0);
+    assert_int_equal(store_resend(f->store, 0, 11, 14), 2);
+    assert_int_equal(store_resend(f->store, 0, 500, 900), 0);
+    assert_int_equal(store_resend(f->store, 0, 9, 8), 0);
+    assert_int_equal(status_of(f, 0).dropped, 2);
+    store_batch_fini(&b);
+}
+
+static void what_is_no_longer_there_or_was_never_meant_for_an_uplink_is_not_sent_again(void **state)
+{
+    struct fixture *f = *state;
+    f->options.uplink_count = 1;
+    f->options.keep_delivered_ms = 0; /* what is delivered goes at once */
+    fixture_open(f);
+    append_and_wait(f, 20);
+    assert_int_equal(store_delivered(f->store, 0, 1, 10), 0);
+    append_and_wait(f, 2);
+    assert_int_equal(store_resend(f->store, 0, 1, 10), 0);
+    fixture_close(f);
+    f->options.keep_delivered_ms = 3600 * 1000;
+    f->options.uplink_count = 2;
+    f->uplinks[1].start_now = true;
+    fixture_open(f);
+    assert_int_equal(store_resend(f->store, 1, 1, UINT64_MAX), 0);
+    assert_int_equal(status_of(f, 1).delivered, 0);
+}
+
 static void refused_records_are_dropped_and_told(void **state)
 {
     struct fixture *f = *state;
@@ -392,6 +441,8 @@ int main(void)
         TEST(acknowledging_twice_counts_once),
         TEST(a_clean_stop_commits_everything_and_the_next_start_says_started),
         TEST(another_layout_gets_the_next_number_and_ends_a_batch),
+        TEST(what_was_delivered_can_be_sent_again_and_the_account_stays_whole),
+        TEST(what_is_no_longer_there_or_was_never_meant_for_an_uplink_is_not_sent_again),
         TEST(refused_records_are_dropped_and_told),
         TEST(a_new_uplink_begins_with_the_oldest_record_or_with_now),
         TEST(a_removed_uplink_frees_its_records_and_an_event_says_so),
