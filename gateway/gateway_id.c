@@ -51,7 +51,7 @@ static int make_and_keep(const char *state_dir, const char *machine, char *ret_i
     snprintf(ret_id, cap, "gw-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5]);
     struct buf text = BUF_INIT;
     buf_addf(&text, "%s %s\n", ret_id, machine);
-    int err = buf_ok(&text) ? health_write_file(state_dir, ID_FILE, &text, note) : FG_ENOMEM;
+    int err = buf_ok(&text) ? health_keep_file(state_dir, ID_FILE, &text, note) : FG_ENOMEM;
     buf_fini(&text);
     return err;
 }

@@ -48,7 +48,17 @@ static int write_whole(int fd, const struct buf *text)
     return 0;
 }
 
-int health_write_file(const char *dir, const char *name, const struct buf *text, struct err_note *note)
+static int sync_folder(const char *dir)
+{
+    int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int err = fd < 0 || fsync(fd) < 0 ? FG_EIO : 0;
+    if (fd >= 0)
+        close(fd);
+    return err;
+}
+
+static int replace_file(const char *dir, const char *name, const struct buf *text, bool lasting,
+                        struct err_note *note)
 {
     char path[PATH_MAX], temporary[PATH_MAX];
     int n = snprintf(path, sizeof path, "%s/%s", dir, name);
@@ -60,12 +70,24 @@ int health_write_file(const char *dir, const char *name, const struct buf *text,
         return err_note(note, FG_EIO, "%s: %s", temporary, strerror(errno));
     fchmod(fd, 0644); /* a technician's own account reads it, whatever our umask */
     int err = write_whole(fd, text);
+    if (err == 0 && lasting && fsync(fd) < 0)
+        err = FG_EIO;
     int why = errno;
     close(fd);
-    if (err == 0 && rename(temporary, path) == 0)
+    if (err == 0 && rename(temporary, path) == 0 && (!lasting || sync_folder(dir) == 0))
         return 0;
     if (err == 0)
         why = errno;
     unlink(temporary);
     return err_note(note, FG_EIO, "%s: %s", path, strerror(why));
+}
+
+int health_write_file(const char *dir, const char *name, const struct buf *text, struct err_note *note)
+{
+    return replace_file(dir, name, text, false, note);
+}
+
+int health_keep_file(const char *dir, const char *name, const struct buf *text, struct err_note *note)
+{
+    return replace_file(dir, name, text, true, note);
 }

@@ -5,7 +5,7 @@
  * Threads    Main thread.
  * Ownership  Nothing is kept.
  * Errors     Telling the service manager cannot fail visibly (there may be none);
- *            health_write_file(): FG_EIO with a note.
+ *            health_write_file(), health_keep_file(): FG_EIO with a note.
  */
 #ifndef FG_HEALTH_H
 #define FG_HEALTH_H
@@ -25,5 +25,7 @@ bool health_systemd_runs(void);
 
 /* Replaces dir/name atomically by the buffer's text, mode 0644. The runtime folder is memory: no fsync. */
 int health_write_file(const char *dir, const char *name, const struct buf *text, struct err_note *note);
+/* The same for the state folder: survives a power cut once it returns 0. */
+int health_keep_file(const char *dir, const char *name, const struct buf *text, struct err_note *note);
 
 #endif
