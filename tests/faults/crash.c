@@ -30,9 +30,9 @@
 
 static const struct run_plan plans[] = {
     {"roomy", 64 << 20, 3600 * 1000, 2, 3, 3000},
-    {"at the cap", 512 << 10, 3600 * 1000, 40, 0, 3000},
+    {"at the cap", 512 << 10, 3600 * 1000, 120, 0, 3000},
     {"nothing kept once delivered", 64 << 20, 0, 4, 1, 6000},
-    {"at the cap, refusals, old records go", 512 << 10, 40 * 1000, 60, 5, 8000},
+    {"at the cap, refusals, old records go", 512 << 10, 40 * 1000, 150, 5, 8000},
 };
 
 struct tally {

@@ -10,7 +10,7 @@
 #include "crash_shim.h"
 
 #define DEADLINE_US 30000000
-#define MOST_POINTS 64
+#define MOST_POINTS 200
 
 static void give_up(const char *what, const char *why)
 {
