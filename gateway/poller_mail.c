@@ -85,12 +85,12 @@ int poller_mail_pause(struct poller_mail *m, int64_t for_ms, int64_t wait_ms)
     pthread_mutex_lock(&m->lock);
     m->pause_until_mono_ms = clock_mono_ms() + for_ms;
     poller_mail_poke(m);
-    while (err == 0 && !m->paused) {
+    do {
         if (m->stop || m->ended)
             err = FG_ECLOSED;
-        else if (!wait_change(m, &until) && !m->paused)
+        else if (!m->paused && !wait_change(m, &until) && !m->paused)
             err = FG_ETIMEOUT;
-    }
+    } while (err == 0 && !m->paused);
     if (err < 0)
         m->pause_until_mono_ms = 0;
     pthread_mutex_unlock(&m->lock);
