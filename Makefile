@@ -204,6 +204,7 @@ demo: deps-build ## the main job, shown in about a minute with real components
 # ---- installing ----
 
 INSTALL_SHARE := $(DESTDIR)$(PREFIX)/share/fieldgate
+INSTALL_DOC   := $(DESTDIR)$(PREFIX)/share/doc/fieldgate
 INSTALL_UNIT  := $(DESTDIR)$(PREFIX)/lib/systemd/system/fieldgate.service
 
 .PHONY: install
@@ -213,7 +214,9 @@ install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing c
 	install -m 644 config/profiles/*.yaml $(INSTALL_SHARE)/profiles/
 	install -m 644 config/schema/*.json $(INSTALL_SHARE)/schema/
 	install -m 644 config/points.yaml $(INSTALL_SHARE)/
-	install -D -m 644 config/fieldgate.yaml $(INSTALL_SHARE)/fieldgate.yaml.example
+	install -d $(INSTALL_DOC)/examples
+	install -m 644 README.md README.vi.md CHANGELOG.md docs/*.md $(INSTALL_DOC)/
+	install -m 644 config/fieldgate.yaml $(INSTALL_DOC)/examples/
 	install -d $(dir $(INSTALL_UNIT))
 	sed 's|/usr/bin/fieldgate|$(PREFIX)/bin/fieldgate|' systemd/fieldgate.service > $(INSTALL_UNIT)
 	chmod 644 $(INSTALL_UNIT)
@@ -229,4 +232,4 @@ uninstall: ## remove what install put there; configuration and readings stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/fieldgate $(INSTALL_UNIT)
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
-	rm -rf $(INSTALL_SHARE)
+	rm -rf $(INSTALL_SHARE) $(INSTALL_DOC)
