@@ -68,12 +68,28 @@ static int run_resume(struct request *r)
     return bus ? r->handlers->resume(r->handlers->context, bus, &r->note) : FG_EINVALID;
 }
 
+static int run_resend(struct request *r)
+{
+    const char *uplink = name_of(r, "uplink");
+    int64_t from = json_int(r->json, "from", 0), to = json_int(r->json, "to", 0);
+    if (!uplink)
+        return FG_EINVALID;
+    if (from < 1 || to < from)
+        return wrong(r, "\"from\" and \"to\" must be the first and last seq to send again");
+    int64_t count = r->handlers->resend(r->handlers->context, uplink, (uint64_t)from, (uint64_t)to, &r->note);
+    if (count < 0)
+        return (int)count;
+    buf_add_key(r->answer, "count");
+    buf_add_int(r->answer, count);
+    return 0;
+}
+
 struct entry {
     const char *word;
     int (*run)(struct request *r);
     bool there;
 };
-enum { ENTRY_COUNT = 5 };
+enum { ENTRY_COUNT = 6 };
 
 static bool may(const struct command_rights *rights, const char *word)
 {
@@ -91,11 +107,11 @@ static int dispatch(struct request *r, const struct command_rights *rights)
     const struct entry entries[ENTRY_COUNT] = {
         {"status", run_status, h->status != NULL}, {"poll", run_poll, h->poll != NULL},
         {"probe", run_probe, h->probe != NULL},    {"pause", run_pause, h->pause != NULL},
-        {"resume", run_resume, h->resume != NULL},
+        {"resume", run_resume, h->resume != NULL}, {"resend", run_resend, h->resend != NULL},
     };
     const char *word = json_string(r->json, "command", NULL);
     if (!word)
-        return wrong(r, "\"command\" is missing: status, poll, probe, pause or resume");
+        return wrong(r, "\"command\" is missing: status, poll, probe, pause, resume or resend");
     for (size_t i = 0; i < ENTRY_COUNT; i++) {
         if (!entries[i].there || strcmp(entries[i].word, word) != 0)
             continue;
@@ -105,7 +121,8 @@ static int dispatch(struct request *r, const struct command_rights *rights)
         return entries[i].run(r);
     }
     return err_note(&r->note, FG_EINVALID,
-                    "there is no command \"%.40s\"; there are status, poll, probe, pause and resume", word);
+                    "there is no command \"%.40s\"; there are status, poll, probe, pause, resume and resend",
+                    word);
 }
 
 /* The id as it came. Only kinds that come back exactly: a number beyond 2^53 would return as another one. */

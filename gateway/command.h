@@ -16,6 +16,8 @@
  *     probe   device        reads every point once, raw, as "probe" (probe.h)
  *     pause   bus, for_ms   leaves the bus alone, its port closed; ends by itself
  *     resume  bus
+ *     resend  uplink, from, to   delivered records of these numbers that are still stored go out once more;
+ *                           "count" says how many
  *
  * Whoever carries requests (the control socket, MQTT) knows no handler, and handlers know no carrier.
  */
@@ -42,6 +44,9 @@ struct command_handlers {
     int (*probe)(void *context, const char *device, struct buf *out, struct err_note *note);
     int (*pause)(void *context, const char *bus, int64_t for_ms, struct err_note *note);
     int (*resume)(void *context, const char *bus, struct err_note *note);
+    /* Returns how many. */
+    int64_t (*resend)(void *context, const char *uplink, uint64_t first, uint64_t last,
+                      struct err_note *note);
 };
 
 /* Which commands this carrier may give; words NULL: all. */

@@ -155,6 +155,22 @@ static int do_resume(void *context, const char *bus, struct err_note *note)
     return 0;
 }
 
+static int64_t do_resend(void *context, const char *uplink, uint64_t first, uint64_t last,
+                         struct err_note *note)
+{
+    struct gateway *g = context;
+    for (size_t i = 0; i < g->uplink_count; i++) {
+        if (strcmp(g->options.config->uplinks[i].name, uplink) != 0)
+            continue;
+        int64_t count = store_resend(g->store, i, first, last);
+        if (count > 0)
+            uplink_wake(g->uplinks[i]);
+        return count;
+    }
+    return err_note(note, FG_ENOTFOUND,
+                    _("the running gateway has no uplink \"%.63s\"; see `fieldgate status`"), uplink);
+}
+
 struct command_handlers gateway_handlers(struct gateway *g)
 {
     return (struct command_handlers){.context = g,
@@ -162,7 +178,8 @@ struct command_handlers gateway_handlers(struct gateway *g)
                                      .poll = do_poll,
                                      .probe = do_probe,
                                      .pause = do_pause,
-                                     .resume = do_resume};
+                                     .resume = do_resume,
+                                     .resend = do_resend};
 }
 
 static void answer(void *context, const char *text, size_t len, struct buf *out)

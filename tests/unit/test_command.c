@@ -38,6 +38,13 @@ static int fake_pause(void *context, const char *bus, int64_t for_ms, struct err
     return take(context, bus, note);
 }
 
+static int64_t fake_resend(void *context, const char *uplink, uint64_t first, uint64_t last,
+                           struct err_note *note)
+{
+    int err = take(context, uplink, note);
+    return err < 0 ? err : (int64_t)(last - first + 1);
+}
+
 /* The parsed answer; the caller deletes it. */
 static cJSON *run_with(struct seen *s, const struct command_rights *rights, const char *text, size_t len)
 {
@@ -46,7 +53,8 @@ static cJSON *run_with(struct seen *s, const struct command_rights *rights, cons
                                  .poll = take,
                                  .probe = fake_probe,
                                  .pause = fake_pause,
-                                 .resume = take};
+                                 .resume = take,
+                                 .resend = fake_resend};
     struct buf answer = BUF_INIT;
     command_run(&h, rights, text, len, &answer);
     assert_true(buf_ok(&answer));
@@ -118,6 +126,21 @@ static void a_pause_is_bounded(void **state)
     expect_refusal("{\"id\":1,\"command\":\"pause\",\"bus\":\"field\",\"for_ms\":-5}", "for_ms");
     expect_refusal("{\"id\":1,\"command\":\"pause\",\"bus\":\"field\",\"for_ms\":\"5min\"}", "for_ms");
     expect_refusal("{\"id\":1,\"command\":\"pause\",\"bus\":\"field\"}", "for_ms");
+}
+
+static void a_resend_names_a_range_and_is_told_how_much(void **state)
+{
+    struct seen s = {0};
+    (void)state;
+    cJSON *a = run(&s, "{\"id\":1,\"command\":\"resend\",\"uplink\":\"province\",\"from\":7,\"to\":9}");
+    assert_true(json_bool(a, "ok", false));
+    assert_int_equal(json_int(a, "count", 0), 3);
+    assert_string_equal(s.name, "province");
+    cJSON_Delete(a);
+    expect_refusal("{\"id\":1,\"command\":\"resend\",\"uplink\":\"province\",\"from\":9,\"to\":7}",
+                   "first and last");
+    expect_refusal("{\"id\":1,\"command\":\"resend\",\"uplink\":\"province\",\"to\":7}", "first and last");
+    expect_refusal("{\"id\":1,\"command\":\"resend\",\"from\":1,\"to\":7}", "uplink");
 }
 
 static void what_is_malformed_is_refused_and_never_executed(void **state)
@@ -209,6 +232,7 @@ int main(void)
         cmocka_unit_test(a_request_is_answered_with_its_id),
         cmocka_unit_test(status_and_probe_come_as_objects),
         cmocka_unit_test(a_pause_is_bounded),
+        cmocka_unit_test(a_resend_names_a_range_and_is_told_how_much),
         cmocka_unit_test(what_is_malformed_is_refused_and_never_executed),
         cmocka_unit_test(a_request_of_16_KiB_is_read_and_a_longer_one_is_not),
         cmocka_unit_test(a_carrier_gives_only_the_commands_it_may),
