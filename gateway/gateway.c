@@ -9,7 +9,7 @@
 #include "status.h"
 
 /* Together with the last commit a clean stop stays under 5 s. */
-enum { STOP_THREADS_MS = 2000 };
+enum { STOP_THREADS_MS = 2500 };
 
 int gateway_new(const struct gateway_options *options, struct gateway **ret, struct err_note *note)
 {
@@ -218,6 +218,7 @@ void gateway_free(struct gateway *g)
     }
     free(g->pollers);
     free(g->buses);
+    gateway_counters_free(g->counters);
     store_close(g->store);
     buf_fini(&g->layout);
     buf_fini(&g->labels);

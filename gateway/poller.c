@@ -366,8 +366,11 @@ bool poller_stop(struct poller *p, int64_t wait_ms)
     if (!p || !p->started)
         return true;
     poller_mail_stop(&p->mail);
-    p->options.driver->ops->cancel(p->options.driver);
-    bool ended = poller_mail_wait_end(&p->mail, wait_ms);
+    bool ended = poller_mail_wait_end(&p->mail, wait_ms / 2);
+    if (!ended && wait_ms > 0) {
+        p->options.driver->ops->cancel(p->options.driver);
+        ended = poller_mail_wait_end(&p->mail, wait_ms - wait_ms / 2);
+    }
     if (ended) {
         pthread_join(p->thread, NULL); /* past its last statement: does not wait */
         p->started = false;

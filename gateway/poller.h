@@ -60,9 +60,10 @@ struct poller_device_status {
 
 int poller_new(const struct poller_options *options, struct poller **ret);
 int poller_start(struct poller *p);
-/* Accepts NULL and a poller that was never started (true). Asks the thread to end and waits at most wait_ms;
- * false when it is still stuck (a name look-up): the caller must then not free it and should leave the
- * process. */
+/* Accepts NULL and a poller that was never started (true). Asks the thread to end and waits at most wait_ms:
+ * a poll that is under way may end in good order in the first half of that, then it is cut off. False when it
+ * still runs: after wait_ms 0, which only asks, or stuck (a name look-up): the caller must then not free it
+ * and should leave the process. */
 bool poller_stop(struct poller *p, int64_t wait_ms);
 void poller_free(struct poller *p);
 

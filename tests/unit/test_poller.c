@@ -639,10 +639,32 @@ static void stopping_cuts_a_hanging_poll_off_and_blames_nobody(void **state)
     set_manner(r, 0, (struct manner){.hangs = true});
     rig_start(r, 1, 20, 0);
     wait_hanging(r);
-    stop(r);
+    assert_true(poller_stop(r->poller, 400)); /* half of it is grace */
     assert_int_equal(r->count, 0);
     assert_int_equal(log_lines(r, "FG-"), 0);
     assert_true(poller_stop(r->poller, 0)); /* again: nothing left to do */
+}
+
+static bool poll_began(struct rig *r)
+{
+    pthread_mutex_lock(&r->lock);
+    bool began = r->polls[0] > 0;
+    pthread_mutex_unlock(&r->lock);
+    return began;
+}
+
+/* The device has answered by then, and it knows: what it gave must not be thrown away. */
+static void stopping_lets_a_poll_that_is_under_way_end_and_keeps_its_sample(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.takes_ms = 200, .number = 7});
+    rig_start(r, 1, 3600000, 0);
+    for (int64_t until = clock_mono_ms() + PATIENCE_MS; !poll_began(r);)
+        assert_true(clock_mono_ms() < until);
+    poller_stop(r->poller, 0);
+    stop(r);
+    assert_int_equal(r->count, 1);
+    assert_int_equal(r->seen[0].readings[0].quality, QUALITY_GOOD);
 }
 
 static void stopping_gives_up_on_a_driver_that_does_not_come_back(void **state)
@@ -721,6 +743,7 @@ int main(void)
         T(a_device_that_keeps_changing_does_not_fill_the_log),
         T(hurry_polls_at_once_what_is_due_in_an_hour),
         T(stopping_cuts_a_hanging_poll_off_and_blames_nobody),
+        T(stopping_lets_a_poll_that_is_under_way_end_and_keeps_its_sample),
         T(stopping_gives_up_on_a_driver_that_does_not_come_back),
         T(stopping_wakes_a_poller_that_waits_for_an_hour),
         T(the_pulse_beats_while_it_runs_and_ends_with_it),
