@@ -16,7 +16,9 @@ enum {
     WEIGHT_POINTS = 40,
     WEIGHT_LINE = 8,
     WEIGHT_UNIT = 7,
-    MOST_WITHOUT_EXPECT = 75,
+    /* Without `expect`: one number in range fits many models, five together few. */
+    MOST_OF_NOTHING = 30,
+    MORE_FOR_A_POINT = 9,
     LEAST_TOLD = 20,
 };
 
@@ -130,19 +132,24 @@ static bool read_points(struct memory *m, const struct config_profile *p)
     return true;
 }
 
-static void weigh_points(struct memory *m, const struct config_profile *p, struct scan_guess *g, double *got,
-                         double *possible)
+/* Returns how many points tell something: in range, and not zero. */
+static size_t weigh_points(struct memory *m, const struct config_profile *p, struct scan_guess *g,
+                           double *got, double *possible)
 {
     double sum = 0;
+    size_t telling = 0;
     g->count = p->point_count;
     for (size_t i = 0; i < p->point_count; i++) {
         bool good;
-        sum += weigh_point(m, &p->points[i], &good);
+        double weight = weigh_point(m, &p->points[i], &good);
+        sum += weight;
+        telling += weight > 0.5;
         g->good += good;
     }
     *possible += WEIGHT_POINTS;
     if (p->point_count > 0)
         *got += WEIGHT_POINTS * sum / (double)p->point_count;
+    return telling;
 }
 
 /* ---- all together ---- */
@@ -159,7 +166,7 @@ static bool weigh(struct memory *m, const struct config_profile *p, struct scan_
     }
     if (!read_points(m, p))
         return false;
-    weigh_points(m, p, ret, &got, &possible);
+    size_t telling = weigh_points(m, p, ret, &got, &possible);
     if (d->line.baud > 0 && p->line.baud > 0) {
         possible += WEIGHT_LINE;
         got += d->line.baud == p->line.baud && strcmp(d->line.format, p->line.format) == 0 ? WEIGHT_LINE : 0;
@@ -169,8 +176,9 @@ static bool weigh(struct memory *m, const struct config_profile *p, struct scan_
         got += d->unit == p->unit ? WEIGHT_UNIT : 0;
     }
     int score = got > 0 && ret->good > 0 ? (int)(100 * got / possible + 0.5) : 0;
-    if (!expects && score > MOST_WITHOUT_EXPECT)
-        score = MOST_WITHOUT_EXPECT;
+    int most = MOST_OF_NOTHING + MORE_FOR_A_POINT * (telling < 5 ? (int)telling : 5);
+    if (!expects && score > most)
+        score = most;
     if (expects && !ret->identified)
         score /= 2;
     ret->score = score;

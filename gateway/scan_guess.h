@@ -10,7 +10,7 @@
  * The score, 0 to 100, is a guess and meant to be shown as one: look-alikes share maps, and two plausible
  * numbers are not a soil probe. What counts: the `identify` registers (most when `expect` says what stands
  * there), the points (in range, not zero, not refused), the factory line and unit. A profile without `expect`
- * gets at most 75.
+ * gets at most 75, and less when few points tell anything.
  */
 #ifndef FG_SCAN_GUESS_H
 #define FG_SCAN_GUESS_H
