@@ -52,6 +52,10 @@ struct point {
     size_t invalid_count;
     int64_t invalid[POINT_INVALID_MAX]; /* raw values (before scale) that mean "no measurement" */
     int64_t every_ms;                   /* own interval; 0: the device's */
+    /* Counts what has passed since it began at 0 (rain, energy). The driver reads it like any other number.
+     */
+    bool counter, has_wrap;
+    struct decimal wrap; /* the value that the counter jumps back to 0 instead of showing */
 };
 
 /* Registers (or bits, for coils and discrete inputs) that the point covers: 1, 2 or 4. */

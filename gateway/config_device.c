@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_counter.h"
 #include "config_load.h"
 #include "config_number.h"
 #include "config_point.h"
@@ -178,6 +179,28 @@ static void check_own_names(const struct job *j)
         }
 }
 
+/* The increment of a counter on one side, a point of that name on the other. */
+static void check_increment_names(const struct job *j)
+{
+    const struct point *theirs = j->profile->points;
+    size_t count = j->profile->point_count;
+    for (size_t i = 0; i < j->d->point_count; i++) {
+        const struct point *own = &j->d->points[i], *counter = NULL, *clash = NULL;
+        struct config_at list = {.up = j->at, .key = "points"}, entry = {.up = &list, .index = i};
+        if (own->name)
+            counter = config_counter_of(theirs, count, own->name);
+        for (size_t k = 0; k < count && !counter; k++)
+            if (config_counter_of(own, 1, theirs[k].name))
+                clash = &theirs[k];
+        if (counter || clash)
+            config_error(&j->l->file, config_place(config_item(j->map, "points", i), "name"), &entry,
+                         _("\"%s\" is both a point and what the increment of the counter %s is called "
+                           "(profile %s); give it another name"),
+                         counter ? own->name : clash->name, counter ? counter->name : own->name,
+                         j->d->profile);
+    }
+}
+
 static void check_interval(const struct job *j, int64_t every_ms, const struct yaml_node *place,
                            const struct config_at *at)
 {
@@ -213,6 +236,7 @@ static int take_profile(struct job *j)
     j->d->max_registers = j->profile->max_registers;
     j->d->max_hole = j->profile->max_hole;
     check_own_names(j);
+    check_increment_names(j);
     check_interval(j, j->d->every_ms, config_place(j->map, "every"), &every);
     check_point_intervals(j);
     return add_profile_points(j->d, j->profile);

@@ -2,7 +2,7 @@
 /* The layout text of a configuration: see layout.h. */
 #include <string.h>
 
-#include "config.h"
+#include "config_counter.h"
 
 static void add_decimal(struct buf *out, const char *key, struct decimal value)
 {
@@ -26,7 +26,31 @@ static void add_point(struct buf *out, const struct point *p)
         add_decimal(out, "min", p->min);
     if (p->has_max)
         add_decimal(out, "max", p->max);
+    if (p->counter) {
+        buf_adds(out, ",\"counter\":true");
+        add_decimal(out, "scale", p->scale);
+    }
+    if (p->counter && p->has_wrap)
+        add_decimal(out, "wrap", p->wrap);
     buf_adds(out, "}");
+}
+
+static void add_derived(struct buf *out, const struct config_device *d)
+{
+    struct config_derived made;
+    for (size_t i = 0; config_derived(d, i, &made); i++) {
+        buf_adds(out, ",{");
+        buf_add_key(out, "name");
+        buf_add_json(out, made.name);
+        buf_adds(out, ",\"type\":\"number\"");
+        if (made.unit) {
+            buf_add_key(out, "unit");
+            buf_add_json(out, made.unit);
+        }
+        buf_add_key(out, "increment_of");
+        buf_add_json(out, d->points[made.point].name);
+        buf_adds(out, "}");
+    }
 }
 
 /* Devices with points of their own cannot share their profile's model. */
@@ -65,6 +89,7 @@ static void add_model(struct buf *out, const struct config_device *d)
         buf_adds(out, i > 0 ? "," : "");
         add_point(out, &d->points[i]);
     }
+    add_derived(out, d);
     buf_adds(out, "]}");
 }
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "config_counter.h"
 #include "config_number.h"
 #include "config_parse.h"
 #include "config_tables.h"
@@ -166,7 +167,8 @@ static void check_order(const struct job *j)
 
 static void check_bool(const struct job *j)
 {
-    static const char *const numeric[] = {"scale", "offset", "min", "max", "invalid", "order"};
+    static const char *const numeric[] = {"scale",   "offset", "min",     "max",
+                                          "invalid", "order",  "counter", "wrap"};
     for (size_t i = 0; i < sizeof(numeric) / sizeof(numeric[0]); i++) {
         struct config_at at = {.up = j->at, .key = numeric[i]};
         if (given(j, numeric[i]))
@@ -262,6 +264,17 @@ static void check_name(const struct job *j, const struct yaml_node *list, const 
     }
 }
 
+/* An increment goes by a name that nobody wrote. */
+static void check_increment_name(const struct job *j, const struct point *points, size_t count)
+{
+    struct config_at at = {.up = j->at, .key = "name"};
+    const struct point *counter = j->p->name ? config_counter_of(points, count, j->p->name) : NULL;
+    if (counter)
+        config_error(j->f, place(j, "name"), &at,
+                     _("\"%s\" is what the increment of the counter %s is called; give it another name"),
+                     j->p->name, counter->name);
+}
+
 static void finish(const struct job *j)
 {
     if (!finish_place(j) || !finish_type(j))
@@ -275,6 +288,7 @@ static void finish(const struct job *j)
     check_order(j);
     finish_invalid(j);
     check_numbers(j);
+    config_counter_finish(j->f, j->at, j->map, j->p);
 }
 
 void config_points_finish(const struct config_file *f, const struct config_at *at,
@@ -288,6 +302,7 @@ void config_points_finish(const struct config_file *f, const struct config_at *a
         if (j.map->kind != YAML_MAP)
             continue; /* reported when it was parsed */
         check_name(&j, list, points, i);
+        check_increment_name(&j, points, count);
         finish(&j);
     }
 }

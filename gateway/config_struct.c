@@ -158,6 +158,7 @@ bool config_value_absent(const struct config_key *key, const void *base)
     case CONFIG_WORD:
         return !key->shown && !key->otherwise && !key->required && config_int_get(key, base) == 0;
     case CONFIG_BOOL:
+        return !key->shown && !*(const bool *)field;
     case CONFIG_BUS:
     case CONFIG_MAP:
         return false;

@@ -62,6 +62,12 @@ static const struct config_key point_keys[] = {
      .text = "Raw values that mean \"no measurement\"; 0x.. gives the bits as they stand in the registers."},
     {"every", CONFIG_DURATION, AT(struct point, every_ms), .otherwise_says = "the device's", .min = 50,
      .max = DAYS(7), .text = "Its own interval."},
+    {"counter", CONFIG_BOOL, AT(struct point, counter), .otherwise = "false",
+     .text = "It only counts up (rain, energy): NAME_increment, what came since the reading before, is "
+             "published beside it."},
+    {"wrap", CONFIG_DECIMAL, AT(struct point, wrap), .has = offsetof(struct point, has_wrap),
+     .otherwise_says = "the range of an unsigned type x scale; else none",
+     .text = "The value that a counter jumps back to 0 instead of showing: 6553.6."},
 };
 static const struct config_foreign point_foreign[] = {
     {"function", "write register: coil, discrete_input, input (function 4) or holding (function 3)"},

@@ -25,7 +25,7 @@ static void take_sample(void *context, const struct sample *s)
 {
     struct gateway *g = context;
     /* A full queue is counted by the store and becomes an event there; the poller goes on. */
-    (void)store_append(g->store, s);
+    (void)gateway_counters_append(g->counters, g->store, s);
 }
 
 static void committed(void *context)
@@ -212,6 +212,11 @@ int gateway_build_store(struct gateway *g, struct err_note *note)
     };
     int err = buf_ok(&g->layout) ? store_open(&options, &g->store, note) : FG_ENOMEM;
     free(uplinks);
+    if (err == 0)
+        err = gateway_counters_new(c, &g->counters);
+    /* What cannot be read back is damaged and told so by the store; its counters begin anew. */
+    if (err == 0 && gateway_counters_recall(g->counters, g->store) == FG_ENOMEM)
+        err = FG_ENOMEM;
     return err;
 }
 

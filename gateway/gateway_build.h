@@ -3,8 +3,8 @@
  * gateway_build - translates the configuration into the options of the parts and makes them.
  *
  * Threads    Main thread, before any part is started. The callbacks that the parts get run on their threads:
- *            they touch only the store (which locks by itself), the two atomics, and `uplinks` once
- *            uplinks_ready is set.
+ *            they touch only the store (which locks by itself), the counters of their own devices, the two
+ *            atomics, and `uplinks` once uplinks_ready is set.
  * Ownership  What is made belongs to the gateway, also when a later step fails; gateway_free() frees it.
  * Errors     With a note: what the driver, the store or an uplink refused.
  */
@@ -16,6 +16,7 @@
 #include "command.h"
 #include "control.h"
 #include "gateway.h"
+#include "gateway_counter.h"
 #include "poller.h"
 #include "status.h"
 #include "store.h"
@@ -35,6 +36,7 @@ struct gateway {
     struct bus_parts *buses; /* one for each bus that has enabled devices */
     struct poller **pollers; /* the same, for status */
     size_t bus_count;
+    struct gateway_counters *counters;
     struct store *store;
     struct control *control; /* NULL: there is none */
     struct uplink **uplinks;

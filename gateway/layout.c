@@ -15,7 +15,8 @@
 
 struct layout_point {
     const char *name;
-    const char *unit; /* NULL: none */
+    const char *unit;   /* NULL: none */
+    double scale, wrap; /* of a counter; 0: not said */
 };
 
 struct layout_model {
@@ -107,6 +108,12 @@ static int allocate(struct layout *l, size_t text_len)
     return l->devices && l->models && l->points && l->pool ? 0 : FG_ENOMEM;
 }
 
+static double number_or_zero(const cJSON *object, const char *key)
+{
+    const cJSON *number = cJSON_GetObjectItemCaseSensitive(object, key);
+    return cJSON_IsNumber(number) ? number->valuedouble : 0;
+}
+
 static int fill_point(struct layout *l, const cJSON *object, struct layout_point *point)
 {
     const cJSON *unit = cJSON_GetObjectItemCaseSensitive(object, "unit");
@@ -114,6 +121,8 @@ static int fill_point(struct layout *l, const cJSON *object, struct layout_point
         return FG_EINVALID;
     point->name = keep_string(l, json_string(object, "name", NULL));
     point->unit = unit ? keep_string(l, unit->valuestring) : NULL;
+    point->scale = number_or_zero(object, "scale");
+    point->wrap = number_or_zero(object, "wrap");
     return point->name ? 0 : FG_EINVALID;
 }
 
@@ -215,6 +224,11 @@ const char *layout_device_name(const struct layout *l, size_t device)
     return device < l->device_count ? l->devices[device].name : NULL;
 }
 
+static const char *layout_device_model(const struct layout *l, size_t device)
+{
+    return device < l->device_count ? l->models[l->devices[device].model].name : NULL;
+}
+
 size_t layout_point_count(const struct layout *l, size_t device)
 {
     return device < l->device_count ? l->models[l->devices[device].model].point_count : 0;
@@ -235,4 +249,19 @@ const char *layout_point_unit(const struct layout *l, size_t device, size_t poin
 {
     const struct layout_point *p = find_point(l, device, point);
     return p ? p->unit : NULL;
+}
+
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
+bool layout_same_counter(const struct layout *a, size_t device_a, size_t point_a, const struct layout *b,
+                         size_t device_b, size_t point_b)
+{
+    const struct layout_point *p = find_point(a, device_a, point_a), *q = find_point(b, device_b, point_b);
+    return p && q && p->scale != 0 && p->scale == q->scale && p->wrap == q->wrap &&
+           same_text(p->name, q->name) && same_text(p->unit, q->unit) &&
+           same_text(layout_device_name(a, device_a), layout_device_name(b, device_b)) &&
+           same_text(layout_device_model(a, device_a), layout_device_model(b, device_b));
 }

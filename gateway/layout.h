@@ -9,7 +9,9 @@
  *
  * The text (built by config_layout(), stored by the store, published in the birth message) is a JSON object:
  *   {"models":{"cwt-soil-npk-s":{"points":[{"name":"soil_moisture","type":"number","unit":"%","min":0,"max":100},
- *                                          {"name":"running","type":"bool"}]}},
+ *                                          {"name":"running","type":"bool"}]},
+ *              "gauge":{"points":[{"name":"rain","type":"number","unit":"mm","counter":true,"scale":0.1,"wrap":6553.6},
+ *                                 {"name":"rain_increment","type":"number","unit":"mm","increment_of":"rain"}]}},
  *    "devices":[{"name":"soil-a1","model":"cwt-soil-npk-s","every_ms":60000,"labels":{"plot":"A1"}}]}
  * Device indexes in samples are positions in "devices"; reading indexes are positions in the model's
  * "points".
@@ -17,6 +19,7 @@
 #ifndef FG_LAYOUT_H
 #define FG_LAYOUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct layout;
@@ -30,5 +33,8 @@ size_t layout_point_count(const struct layout *l, size_t device);
 const char *layout_point_name(const struct layout *l, size_t device, size_t point);
 /* NULL also when the point has no unit. */
 const char *layout_point_unit(const struct layout *l, size_t device, size_t point);
+/* Whether the point is the same counter of the same device in both: its numbers can be compared. */
+bool layout_same_counter(const struct layout *a, size_t device_a, size_t point_a, const struct layout *b,
+                         size_t device_b, size_t point_b);
 
 #endif

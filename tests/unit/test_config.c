@@ -2,6 +2,7 @@
 /* What a configuration means once it is read; what is said about bad ones is in test_config_messages.c. */
 #include <dirent.h>
 
+#include "../../gateway/config_counter.h"
 #include "../../gateway/json.h"
 #include "../../gateway/layout.h"
 #include "config_fixture.h"
@@ -228,6 +229,84 @@ static void a_file_cut_off_at_any_byte_is_never_fatal(void **state)
     assert_true(accepted >= 2);
 }
 
+static void assert_wrap(const struct point *p, const char *expected)
+{
+    char text[DECIMAL_TEXT_MAX] = "";
+    if (p->has_wrap)
+        decimal_format(p->wrap, text);
+    assert_true(p->counter);
+    assert_string_equal(text, expected);
+}
+
+static void an_unsigned_counter_wraps_where_its_register_ends(void **state)
+{
+    struct config *c = load_written(
+        *state,
+        "buses: [{name: b, protocol: tcp, host: h}]\n"
+        "devices: [{name: d, bus: b, unit: 1, points: [\n"
+        "  {name: a, register: input, address: 0, scale: 0.1, counter: true},\n"
+        "  {name: b, register: input, address: 1, type: uint32, scale: 0.01, counter: true},\n"
+        "  {name: c, register: input, address: 3, bits: 0-11, counter: true},\n"
+        "  {name: d, register: input, address: 4, scale: 0.01, counter: true, wrap: 655.35},\n"
+        "  {name: e, register: input, address: 5, type: float32, counter: true},\n"
+        "  {name: f, register: input, address: 7, type: float32, counter: true, wrap: 1000000},\n"
+        "  {name: g, register: input, address: 9, type: int32, counter: true},\n"
+        "  {name: h, register: input, address: 11, type: uint64, counter: true},\n"
+        "  {name: i, register: input, address: 15, counter: false}]}]\n"
+        "uplinks: [{name: u, url: mqtt://broker.example}]\n",
+        NULL);
+    const struct point *p = c->devices[0].points;
+    static const char *const wraps[] = {"6553.6", "42949672.96", "4096", "655.35", "", "1000000", "", ""};
+    for (size_t i = 0; i < 8; i++)
+        assert_wrap(&p[i], wraps[i]);
+    assert_false(p[8].counter || p[8].has_wrap);
+    char *text = shown(c);
+    assert_non_null(strstr(text, "counter: true\n        wrap: 6553.6\n"));
+    assert_null(strstr(text, "counter: false"));
+    struct config *again = load_written(*state, text, NULL);
+    assert_wrap(&again->devices[0].points[0], "6553.6");
+    free(text);
+    config_free(again);
+    config_free(c);
+}
+
+static void a_counters_increment_follows_the_points_in_the_layout(void **state)
+{
+    struct config *c =
+        load_written(*state,
+                     "buses: [{name: b, protocol: tcp, host: h}]\n"
+                     "devices: [{name: d, bus: b, unit: 1, points: [\n"
+                     "  {name: rain, register: input, address: 0, scale: 0.1, unit: mm, counter: true},\n"
+                     "  {name: wind, register: input, address: 1},\n"
+                     "  {name: tips, register: input, address: 2, counter: true}]}]\n"
+                     "uplinks: [{name: u, url: mqtt://broker.example}]\n",
+                     NULL);
+    static const char *const names[] = {"rain", "wind", "tips", "rain_increment", "tips_increment"};
+    struct buf text = BUF_INIT;
+    struct layout *l;
+    config_layout(c, &text);
+    assert_int_equal(layout_parse(text.data, text.len, &l), 0);
+    assert_int_equal(layout_point_count(l, 0), 5);
+    for (size_t i = 0; i < 5; i++)
+        assert_string_equal(layout_point_name(l, 0, i), names[i]);
+    assert_string_equal(layout_point_unit(l, 0, 3), "mm");
+    assert_null(layout_point_unit(l, 0, 4));
+    assert_true(layout_same_counter(l, 0, 0, l, 0, 0));
+    assert_false(layout_same_counter(l, 0, 0, l, 0, 2));
+    assert_false(layout_same_counter(l, 0, 1, l, 0, 1));
+    assert_non_null(strstr(text.data, "{\"name\":\"rain\",\"type\":\"number\",\"unit\":\"mm\","
+                                      "\"counter\":true,\"scale\":0.1,\"wrap\":6553.6}"));
+    assert_non_null(strstr(text.data, "\"increment_of\":\"tips\"}"));
+    struct config_derived made;
+    assert_true(config_derived(&c->devices[0], 1, &made));
+    assert_int_equal(made.point, 2);
+    assert_string_equal(made.name, "tips_increment");
+    assert_false(config_derived(&c->devices[0], 2, &made));
+    layout_free(l);
+    buf_fini(&text);
+    config_free(c);
+}
+
 static void the_layout_names_enabled_devices_and_each_model_once(void **state)
 {
     struct config *c =
@@ -328,6 +407,8 @@ int main(void)
         WITH_FOLDER(the_shipped_configuration_and_all_profiles_are_accepted),
         WITH_FOLDER(what_is_shown_loads_again_to_the_same),
         WITH_FOLDER(a_file_cut_off_at_any_byte_is_never_fatal),
+        WITH_FOLDER(an_unsigned_counter_wraps_where_its_register_ends),
+        WITH_FOLDER(a_counters_increment_follows_the_points_in_the_layout),
         WITH_FOLDER(the_layout_names_enabled_devices_and_each_model_once),
         cmocka_unit_test(topics_and_client_ids_are_completed_once_the_gateway_is_known),
         WITH_FOLDER(an_id_made_at_first_start_becomes_the_gateways_id),
