@@ -357,11 +357,7 @@ static void driver_bus_stats(struct driver *driver, struct driver_bus_stats *ret
 
 static int64_t driver_cost_us(struct driver *driver, size_t device, const bool *due)
 {
-    struct modbus_device *d = &((struct modbus_driver *)driver)->devices[device];
-    for (size_t i = 0; i < d->count; i++)
-        d->selected[i] = due[i] && !d->apart[i];
-    size_t blocks = modbus_device_plan(d);
-    return blocks > 0 ? d->blocks[blocks - 1].total_us : 0;
+    return modbus_device_poll_us(&((struct modbus_driver *)driver)->devices[device], due);
 }
 
 static void driver_close(struct driver *driver)

@@ -97,6 +97,14 @@ size_t modbus_device_plan(struct modbus_device *d)
     return modbus_plan(&in, &rules, d->blocks);
 }
 
+int64_t modbus_device_poll_us(struct modbus_device *d, const bool *due)
+{
+    for (size_t i = 0; i < d->count; i++)
+        d->selected[i] = due[i] && !d->apart[i];
+    size_t blocks = modbus_device_plan(d);
+    return blocks > 0 ? d->blocks[blocks - 1].total_us : 0;
+}
+
 bool modbus_device_fit_timeout(struct modbus_device *d, uint32_t late, int64_t worst_us)
 {
     if (late == d->late_known && d->second_tries < SECOND_TRIES_MAX)

@@ -52,6 +52,8 @@ void modbus_device_fini(struct modbus_device *d);
 
 /* Plans the reads of the selected points into blocks; how many. */
 size_t modbus_device_plan(struct modbus_device *d);
+/* What a poll of these points takes; overwrites selection and blocks. */
+int64_t modbus_device_poll_us(struct modbus_device *d, const bool *due);
 /* Raises the timeout, to three times the given one at most, when new late answers have come, or when it looks
  * as if every answer were the one to the question before; never lowers it. True when it did. worst_us: how
  * far an answer was behind, at least. */

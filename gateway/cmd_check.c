@@ -71,6 +71,20 @@ static void print_count(struct buf *out, size_t n, const char *one, const char *
     buf_addf(out, "%s%zu %s", out->len > 0 ? ", " : "", n, n == 1 ? one : many);
 }
 
+static void print_loads(const struct config *c)
+{
+    for (size_t i = 0; i < c->bus_count; i++) {
+        struct busload load;
+        if (config_bus_load(c, i, &load) < 0)
+            continue;
+        if (load.permille < 10)
+            printf(_("bus %s: under 1 %% of the line's time\n"), c->buses[i].name);
+        else
+            printf(_("bus %s: %lld %% of the line's time\n"), c->buses[i].name,
+                   (long long)(load.permille + 5) / 10);
+    }
+}
+
 static void print_summary(const char *path, const struct config *c, const struct config_problems *problems)
 {
     size_t points = 0;
@@ -86,6 +100,7 @@ static void print_summary(const char *path, const struct config *c, const struct
     if (buf_ok(&text))
         printf("%s: OK: %s\n", path, text.data);
     buf_fini(&text);
+    print_loads(c);
 }
 
 static void print_failure(const char *path, const struct config_problems *problems)

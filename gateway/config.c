@@ -42,7 +42,9 @@ static int check(struct config_loader *l)
     if (err < 0)
         return err;
     config_check_devices(l);
-    return config_check_uplinks(l);
+    if (l->file.problems->errors == 0)
+        err = config_check_busload(l);
+    return err < 0 ? err : config_check_uplinks(l);
 }
 
 static void free_profiles(struct config_loader *l)

@@ -18,6 +18,7 @@
 
 #include "../drivers/modbus.h"
 #include "buf.h"
+#include "busload.h"
 #include "clock.h"
 
 struct config_label {
@@ -156,6 +157,8 @@ void config_problems_print(const struct config_problems *p, struct buf *out);
 
 /* Replaces {gateway}, {uplink} and {label.NAME} in topics and client ids, once the gateway's id is known. */
 int config_expand(struct config *c, const char *gateway_id);
+/* What the enabled devices of a bus need of its time, with usual latencies. FG_ENOTFOUND without any. */
+int config_bus_load(const struct config *c, size_t bus, struct busload *ret);
 /* The layout text (layout.h) of the enabled devices, in configuration order. */
 void config_layout(const struct config *c, struct buf *out);
 /* What is in effect, defaults included, as YAML that can be loaded again. Secrets never appear: only their

@@ -39,6 +39,8 @@ int config_use_profile(struct config_loader *l, const char *name, const struct y
                        const struct config_at *at, const struct config_profile **ret);
 /* Devices among each other. */
 void config_check_devices(struct config_loader *l);
+/* Buses whose devices are asked for more than the line can carry. For a configuration without errors. */
+int config_check_busload(struct config_loader *l);
 /* Uplinks: urls, topics, ids. */
 int config_check_uplinks(struct config_loader *l);
 /* One uplink's password, certificate and key files. */

@@ -18,8 +18,8 @@ MAX_FILE_LINES = 600
 LEVELS = {
     0: ["err", "log", "clock", "text", "buf", "pulse", "decimal", "json"],
     1: ["sample", "layout", "queue", "seqset", "counter"],
-    2: ["drivers/", "store", "store_*", "schedule", "payload", "payload_*", "compress", "mqtt", "mqtt_*", "tls_diag",
-        "yaml_*"],
+    2: ["drivers/", "store", "store_*", "schedule", "busload", "payload", "payload_*", "compress", "mqtt", "mqtt_*",
+        "tls_diag", "yaml_*"],
     3: ["poller", "poller_*", "uplink", "uplink_*", "health", "health_*", "command", "command_*",
         "control", "control_*", "probe", "probe_*"],
     4: ["config", "config_*", "gateway", "gateway_*", "status", "status_*", "scan", "scan_*"],
