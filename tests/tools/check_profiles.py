@@ -14,7 +14,7 @@ import yaml
 PROFILE_KEYS = {"profile", "title", "manufacturer", "source", "maturity", "line", "limits", "wires", "notes", "identify",
                 "points"}
 POINT_KEYS = {"name", "register", "reference", "address", "type", "order", "bits", "scale", "offset", "unit", "min",
-              "max", "invalid", "every"}
+              "max", "invalid", "every", "counter", "wrap"}
 IDENTIFY_KEYS = {"register", "address", "count", "expect", "note"}
 LIMIT_KEYS = {"max_registers", "max_hole", "min_every", "pause"}
 TABLES = {"coil", "discrete_input", "input", "holding"}

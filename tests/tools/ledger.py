@@ -2,7 +2,8 @@
 """ledger - holds what a subscriber received against what the simulator served. No counter of ours has a say.
 
 The rules it checks, per device and per stream:
-  * every sample's values are exactly those of one poll's answers, decoded here, and in the order served;
+  * every sample's values are exactly those of one poll's answers, decoded here, and in the order served (but for
+    the increments of counters, which the gateway makes);
   * every poll the simulator answered has arrived, unless a loss event names its number;
   * the same (gateway, stream, seq) twice has equal content;
   * within a stream the numbers have no holes from its stream_opened event on, but those that loss events name.
@@ -122,7 +123,7 @@ class Ledger:
         self._served = served
         self._fields = fields
         self._uplink = uplink
-        self._taken = 0
+        self._taken = {}
         self.records = {}
         self.streams = {}
         self.gateways = set()
@@ -139,9 +140,10 @@ class Ledger:
     # -- what was received
 
     def take(self, subscriber):
-        """Takes in the messages that arrived since the last call."""
-        for message in subscriber.messages(since=self._taken):
-            self._taken += 1
+        """Takes in the messages that arrived since the last call. There may be several subscribers."""
+        messages = subscriber.messages(since=self._taken.get(subscriber, 0))
+        self._taken[subscriber] = self._taken.get(subscriber, 0) + len(messages)
+        for message in messages:
             if message.lane:
                 self._take_data(message)
         return self
@@ -275,7 +277,9 @@ class Ledger:
         """The numbers a sample carries, fit for use or doubtful."""
         values = {k: v for k, v in body.get("values", {}).items() if v is not None}
         values.update(body.get("doubtful", {}))
-        return values
+        # What the gateway itself makes of a counter was not served; the counter beside it was.
+        return {k: v for k, v in values.items() if k.removesuffix("_increment") == k
+                or k.removesuffix("_increment") not in values}
 
     @staticmethod
     def _same(poll, body, got):
