@@ -102,10 +102,10 @@ static int64_t load_permille(const struct busload_device *devices, size_t count,
 }
 
 struct busload busload_compute(const struct busload_device *devices, size_t count, busload_cost *cost,
-                               void *context, bool *due)
+                               void *context, bool *due, int64_t full_permille)
 {
     struct busload load = {.permille = load_permille(devices, count, cost, context, due, 0)};
-    if (load.permille <= BUSLOAD_FULL_PERMILLE)
+    if (load.permille < full_permille)
         return load;
     for (size_t i = 0; i < sizeof(USUAL_MS) / sizeof(USUAL_MS[0]) && load.fit_ms == 0; i++)
         if (load_permille(devices, count, cost, context, due, USUAL_MS[i]) <= BUSLOAD_HIGH_PERMILLE)

@@ -32,12 +32,12 @@ typedef int64_t busload_cost(void *context, size_t device, const bool *due);
 
 struct busload {
     int64_t permille;
-    int64_t fit_ms; /* above FULL: the least usual interval that, where it is longer, brings the load below
-                       HIGH; 0: none does */
+    int64_t fit_ms; /* from full_permille on: the least usual interval that, where it is longer, brings the
+                       load below HIGH; 0: none does */
 };
 
 /* due: room for the points of the largest device. */
 struct busload busload_compute(const struct busload_device *devices, size_t count, busload_cost *cost,
-                               void *context, bool *due);
+                               void *context, bool *due, int64_t full_permille);
 
 #endif

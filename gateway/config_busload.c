@@ -76,7 +76,7 @@ int config_bus_load(const struct config *c, size_t bus, struct busload *ret)
     if (err == 0)
         err = v.count > 0 ? modbus_load_new(&options, &load, &note) : FG_ENOTFOUND;
     if (err == 0)
-        *ret = busload_compute(v.intervals, v.count, modbus_load_cost_us, load, v.due);
+        *ret = busload_compute(v.intervals, v.count, modbus_load_cost_us, load, v.due, BUSLOAD_FULL_PERMILLE);
     modbus_load_free(load);
     fini(&v);
     return err;
@@ -95,7 +95,7 @@ static void warn(const struct config_loader *l, size_t bus, const struct busload
     const char *name = l->config->buses[bus].name;
     long long percent = (long long)(load->permille + 5) / 10;
     struct buf fits = BUF_INIT;
-    if (load->permille <= BUSLOAD_FULL_PERMILLE) {
+    if (load->permille < BUSLOAD_FULL_PERMILLE) {
         config_warning(
             &l->file, place, &at,
             _("the devices of %s need %lld %% of the line's time; little is left for a slow answer "

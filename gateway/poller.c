@@ -9,6 +9,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "poller_load.h"
 #include "poller_watch.h"
 #include "schedule.h"
 #include "text.h"
@@ -40,6 +41,7 @@ struct poller {
     /* The thread's own. */
     struct schedule *schedule;
     struct poller_watch watch;
+    struct poller_load load;
     struct reading *readings; /* of the poll in hand */
     struct driver_result result;
     struct pulse pulse;
@@ -69,6 +71,7 @@ static void free_memory(struct poller *p)
     free(p->last);
     free(p->config_said);
     free(p->readings);
+    poller_load_fini(&p->load);
     free(p);
 }
 
@@ -94,6 +97,8 @@ static void fill_station(struct poller *p, size_t index, size_t first_point)
     st->watch.point_count = from->point_count;
     st->watch.config_said = p->config_said + first_point;
     strcpy(st->status.state, "waiting");
+    struct busload_device load = {from->every_ms, from->point_count, every};
+    poller_load_device(&p->load, index, &load);
 }
 
 int poller_new(const struct poller_options *options, struct poller **ret)
@@ -113,6 +118,8 @@ int poller_new(const struct poller_options *options, struct poller **ret)
     p->watch.bus = options->bus;
     p->watch.where = options->where;
     int err = allocate(p, points, most_points);
+    if (err == 0)
+        err = poller_load_init(&p->load, options->bus, options->driver, p->count, most_points);
     if (err == 0)
         err = poller_mail_init(&p->mail);
     if (err < 0) {
@@ -239,6 +246,7 @@ static void keep_status(struct poller *p, size_t device, uint32_t missed, bool m
     snprintf(status->state, sizeof(status->state), "%s", word);
     status->last_failed = p->result.failed;
     status->exception = p->result.exception;
+    status->trouble = p->result.failed == QUALITY_GOOD ? DRIVER_NO_TROUBLE : p->result.trouble;
     status->polls++;
     status->missed += missed;
     if (measured)
@@ -302,6 +310,10 @@ static void serve(struct poller *p, const struct schedule_turn *turn)
         return; /* the poll that follows at once is the sample */
     if (p->result.failed == QUALITY_GOOD)
         poller_watch_readings(&p->watch, &st->watch, p->readings);
+    if (p->result.raised_timeout_ms > 0)
+        poller_watch_slow(&p->watch, &st->watch, p->result.raised_timeout_ms);
+    p->load.asleep[turn->device] = schedule_is_silent(p->schedule, turn->device);
+    poller_load_note(&p->load, turn->missed, clock_mono_ms());
     keep_status(p, turn->device, turn->missed, measured);
     hand_over(p, turn->device, turn->missed);
 }
@@ -406,6 +418,11 @@ void poller_device_status(struct poller *p, size_t device, struct poller_device_
         strcpy(ret->state, "paused");
     pthread_mutex_unlock(&p->mail.lock);
     p->options.driver->ops->stats(p->options.driver, device, &ret->stats);
+}
+
+void poller_bus_status(struct poller *p, struct driver_bus_stats *ret)
+{
+    p->options.driver->ops->bus_stats(p->options.driver, ret);
 }
 
 bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,

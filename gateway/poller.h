@@ -8,7 +8,8 @@
  * these calls.
  *
  * Log lines, one per change of state: FG-BUS-SILENT, FG-BUS-BACK, FG-BUS-EXCEPTION, FG-BUS-GARBLED,
- * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-POINT-CONFIG, FG-BUS-PAUSED, FG-BUS-RESUMED.
+ * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-BUS-SLOW, FG-BUS-OVERLOAD, FG-BUS-LOAD-OK, FG-POINT-CONFIG,
+ * FG-BUS-PAUSED, FG-BUS-RESUMED.
  */
 #ifndef FG_POLLER_H
 #define FG_POLLER_H
@@ -48,7 +49,8 @@ struct poller_options {
 /* What status shows of a device. */
 struct poller_device_status {
     char state[16]; /* "waiting" before the first poll, "ok", "retrying", "silent", "failed", "paused" */
-    enum quality last_failed; /* why the last poll failed; QUALITY_GOOD when it did not */
+    enum quality last_failed;    /* why the last poll failed; QUALITY_GOOD when it did not */
+    enum driver_trouble trouble; /* the kind of that failure */
     uint8_t exception;
     int64_t last_good_mono_ms; /* 0: never */
     /* Samples handed over, failed ones too: polls + missed = periods passed (+ polls on command). */
@@ -71,6 +73,7 @@ const struct pulse *poller_pulse(const struct poller *p);
 const char *poller_bus(const struct poller *p);
 size_t poller_device_count(const struct poller *p);
 const struct poller_device *poller_device(const struct poller *p, size_t device);
+void poller_bus_status(struct poller *p, struct driver_bus_stats *ret);
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
 /* Copies the newest reading of each point of a device (count from options) and when they were taken; false
  * before the first. */

@@ -93,6 +93,29 @@ static const char *exception_advice(uint8_t code)
     }
 }
 
+static const char *garbled_advice(enum driver_trouble trouble)
+{
+    switch (trouble) {
+    case DRIVER_SHORT:
+        return _("answers break off; check the supply, loose terminals and termination");
+    case DRIVER_WRONG_UNIT:
+        return _("answers come in another unit's name; check for two devices with one address");
+    case DRIVER_WRONG_FUNCTION:
+        return _("it answers something else than was asked; check for two devices with one address, or a "
+                 "converter that keeps old answers");
+    case DRIVER_GARBAGE:
+        return _("what arrives makes no sense; check baud and format (parity), and A/B");
+    case DRIVER_FOREIGN:
+        return _("somebody else asks on this line; look for another master, or a sensor that sends unasked");
+    case DRIVER_NO_TROUBLE:
+    case DRIVER_SILENCE:
+    case DRIVER_BAD_CRC:
+    case DRIVER_LATE:
+        break;
+    }
+    return _("answers are damaged; check wires, ground, termination, or two devices with one address");
+}
+
 static void say_state(struct poller_watch *w, struct poller_watch_device *d)
 {
     char who[256], more[32] = "";
@@ -111,11 +134,8 @@ static void say_state(struct poller_watch *w, struct poller_watch_device *d)
                                     : _("check power, unit number, and the line behind the host"));
         break;
     case POLLER_GARBLED:
-        log_line(
-            LOG_PRI_WARNING, "FG-BUS-GARBLED",
-            _("%s tries=%u: answers are damaged; check wires, ground, termination, or two devices with one "
-              "address"),
-            who, d->failures);
+        log_line(LOG_PRI_WARNING, "FG-BUS-GARBLED", _("%s tries=%u: %s"), who, d->failures,
+                 garbled_advice(d->trouble));
         break;
     case POLLER_EXCEPTION:
         log_line(LOG_PRI_WARNING, "FG-BUS-EXCEPTION", _("%s exception=%d: %s"), who, d->exception,
@@ -162,6 +182,8 @@ static void note_result(struct poller_watch_device *d, enum poller_trouble kind,
     d->kind = kind;
     if (kind == POLLER_EXCEPTION)
         d->exception = r->exception;
+    if (kind == POLLER_GARBLED)
+        d->trouble = r->trouble;
     /* On a bad line silence and garbage alternate: the first verdict counts failures of any kind. */
     unsigned enough = d->state == POLLER_WELL ? d->failures : d->run;
     if (kind != d->state && (kind == POLLER_WELL || enough >= FAILURES_THAT_COUNT || is_definite(r))) {
@@ -185,6 +207,17 @@ void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, 
     bool news = d->state != d->said || (d->state == POLLER_EXCEPTION && d->exception != d->said_exception);
     if (news && may_speak(d, r->mono_ms))
         say_state(w, d);
+}
+
+void poller_watch_slow(struct poller_watch *w, struct poller_watch_device *d, int64_t timeout_ms)
+{
+    if (d->slow_said)
+        return;
+    d->slow_said = true;
+    log_line(LOG_PRI_NOTICE, "FG-BUS-SLOW",
+             _("bus=%s device=%s unit=%d timeout=%lldms: it answers later than its timeout and is given more "
+               "time; write timeout: %lldms for it"),
+             w->bus, d->name, d->unit, (long long)timeout_ms, (long long)timeout_ms);
 }
 
 void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,

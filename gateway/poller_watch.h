@@ -32,10 +32,12 @@ struct poller_watch_device {
     size_t point_count;
     bool *config_said; /* one per point */
 
-    enum poller_trouble kind;        /* of the newest result but NO_PORT */
-    unsigned run;                    /* results of this kind in a row */
-    unsigned failures;               /* of any kind in a row */
-    uint8_t exception;               /* of the newest exception */
+    enum poller_trouble kind;    /* of the newest result but NO_PORT */
+    unsigned run;                /* results of this kind in a row */
+    unsigned failures;           /* of any kind in a row */
+    uint8_t exception;           /* of the newest exception */
+    enum driver_trouble trouble; /* of the newest garbled answer */
+    bool slow_said;
     int64_t since_mono_ms;           /* the first of the failures in a row */
     int64_t outage_ms;               /* how long the last failures in a row lasted */
     enum poller_trouble state, said; /* what is so, and what the log was told */
@@ -57,6 +59,8 @@ bool poller_watch_is_retrying(const struct poller_watch_device *d);
 /* The result of a poll or of a probe. A device is only said to be back when a poll has brought data. */
 void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, const struct driver_result *r,
                          bool is_poll);
+/* The device's timeout was raised, because its answers come late. */
+void poller_watch_slow(struct poller_watch *w, struct poller_watch_device *d, int64_t timeout_ms);
 /* The readings of a poll that brought data. */
 void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
                            const struct reading *readings);

@@ -29,10 +29,10 @@ static void a_tenth_of_a_second_each_second_is_a_tenth(void **state)
     bool due[POINTS];
     struct table t = {.poll_us = 70000, .point_us = 10000};
     struct busload_device d[2] = {{.every_ms = 1000, .point_count = 3}, {.every_ms = 500, .point_count = 3}};
-    assert_int_equal(busload_compute(d, 1, by_table, &t, due).permille, 100);
-    assert_int_equal(busload_compute(d, 2, by_table, &t, due).permille, 300);
-    assert_int_equal(busload_compute(d, 0, by_table, &t, due).permille, 0);
-    assert_int_equal(busload_compute(d, 2, by_table, &t, due).fit_ms, 0);
+    assert_int_equal(busload_compute(d, 1, by_table, &t, due, BUSLOAD_FULL_PERMILLE).permille, 100);
+    assert_int_equal(busload_compute(d, 2, by_table, &t, due, BUSLOAD_FULL_PERMILLE).permille, 300);
+    assert_int_equal(busload_compute(d, 0, by_table, &t, due, BUSLOAD_FULL_PERMILLE).permille, 0);
+    assert_int_equal(busload_compute(d, 2, by_table, &t, due, BUSLOAD_FULL_PERMILLE).fit_ms, 0);
 }
 
 /* Points of 1 s, 2 s and 6 s in one device: in 6 s there are 6 polls with 6 + 3 + 1 points. */
@@ -43,7 +43,8 @@ static void intervals_of_one_device_fall_due_together(void **state)
     const int64_t every[] = {0, 2000, 6000};
     struct table t = {.poll_us = 60000, .point_us = 6000};
     struct busload_device d = {.every_ms = 1000, .point_count = 3, .point_every_ms = every};
-    assert_int_equal(busload_compute(&d, 1, by_table, &t, due).permille, (6 * 60 + 10 * 6) * 1000 / 6000);
+    assert_int_equal(busload_compute(&d, 1, by_table, &t, due, BUSLOAD_FULL_PERMILLE).permille,
+                     (6 * 60 + 10 * 6) * 1000 / 6000);
     assert_true(t.calls <= 4); /* each set of points is priced once */
 }
 
@@ -55,7 +56,8 @@ static void intervals_that_do_not_fit_each_other_are_walked_until_they_meet(void
     const int64_t every[] = {2000, 3000, 3000};
     struct table t = {.poll_us = 60000};
     struct busload_device d = {.every_ms = 1000, .point_count = 3, .point_every_ms = every};
-    assert_int_equal(busload_compute(&d, 1, by_table, &t, due).permille, 4 * 60 * 1000 / 6000);
+    assert_int_equal(busload_compute(&d, 1, by_table, &t, due, BUSLOAD_FULL_PERMILLE).permille,
+                     4 * 60 * 1000 / 6000);
 }
 
 static void an_overloaded_bus_is_told_an_interval_that_fits(void **state)
@@ -66,13 +68,13 @@ static void an_overloaded_bus_is_told_an_interval_that_fits(void **state)
     struct busload_device d[10];
     for (size_t i = 0; i < 10; i++)
         d[i] = (struct busload_device){.every_ms = i == 9 ? 60000 : 1000, .point_count = 3};
-    struct busload load = busload_compute(d, 10, by_table, &t, due);
+    struct busload load = busload_compute(d, 10, by_table, &t, due, BUSLOAD_FULL_PERMILLE);
     assert_int_equal(load.permille, 1172); /* 9 x 130 ms each second, and 2 permille */
     assert_int_equal(load.fit_ms, 2000);
     t.poll_us = 100000; /* 900 permille: high, but it can be kept */
-    assert_int_equal(busload_compute(d, 10, by_table, &t, due).fit_ms, 0);
+    assert_int_equal(busload_compute(d, 10, by_table, &t, due, BUSLOAD_FULL_PERMILLE).fit_ms, 0);
     t.poll_us = 3600000LL * 1000; /* nothing helps */
-    assert_int_equal(busload_compute(d, 10, by_table, &t, due).fit_ms, 0);
+    assert_int_equal(busload_compute(d, 10, by_table, &t, due, BUSLOAD_FULL_PERMILLE).fit_ms, 0);
 }
 
 /* ---- with the planner ---- */
@@ -105,7 +107,8 @@ static struct busload load_of(struct farm *f, size_t devices, size_t registers, 
     bool due[POINTS];
     if (modbus_load_new(&o, &l, &note) < 0)
         fail_msg("%s", note.text);
-    struct busload load = busload_compute(f->intervals, devices, modbus_load_cost_us, l, due);
+    struct busload load =
+        busload_compute(f->intervals, devices, modbus_load_cost_us, l, due, BUSLOAD_FULL_PERMILLE);
     modbus_load_free(l);
     return load;
 }

@@ -32,6 +32,8 @@ struct manner {
     enum quality first_point, second_point; /* of a good poll */
     int64_t number;
     int64_t takes_ms;
+    enum driver_trouble trouble;
+    int64_t raised_ms;    /* a good poll raises its timeout to this */
     bool stubborn;        /* hangs, and does not mind being cancelled */
     bool hangs;           /* until cancelled */
     unsigned good_after;  /* so many polls fail, the rest are good */
@@ -102,6 +104,8 @@ static void answer(const struct rig *r, size_t device, bool alive, struct driver
     if (m->good_after > 0 && r->polls[device] > m->good_after)
         ret->failed = QUALITY_GOOD;
     ret->exception = m->exception;
+    ret->trouble = m->trouble;
+    ret->raised_timeout_ms = m->raised_ms;
     ret->wall_ms = clock_wall_ms();
     ret->mono_ms = clock_mono_ms();
     if (ret->failed == QUALITY_NOT_CONNECTED)
@@ -160,13 +164,34 @@ static void fake_stats(struct driver *d, size_t device, struct driver_stats *ret
     pthread_mutex_unlock(&r->lock);
 }
 
+static int64_t fake_cost(struct driver *d, size_t device, const bool *due)
+{
+    struct rig *r = rig_of(d);
+    (void)due;
+    pthread_mutex_lock(&r->lock);
+    int64_t takes_us = r->manners[device].takes_ms * 1000;
+    pthread_mutex_unlock(&r->lock);
+    return takes_us;
+}
+
+static void fake_bus_stats(struct driver *d, struct driver_bus_stats *ret)
+{
+    (void)d;
+    *ret = (struct driver_bus_stats){.busy_permille = 430};
+}
+
 static void fake_close(struct driver *d)
 {
     rig_of(d)->closed = true;
 }
 
-static const struct driver_ops fake_ops = {
-    .poll = fake_poll, .probe = fake_probe, .cancel = fake_cancel, .stats = fake_stats, .close = fake_close};
+static const struct driver_ops fake_ops = {.poll = fake_poll,
+                                           .probe = fake_probe,
+                                           .cancel = fake_cancel,
+                                           .stats = fake_stats,
+                                           .bus_stats = fake_bus_stats,
+                                           .cost_us = fake_cost,
+                                           .close = fake_close};
 
 static void sink(void *context, const struct sample *s)
 {
@@ -566,6 +591,56 @@ static void damaged_answers_point_at_the_wires(void **state)
     assert_int_equal(log_lines(r, "FG-"), 1);
 }
 
+static void every_kind_of_damage_has_its_own_advice(void **state)
+{
+    static const struct {
+        enum driver_trouble trouble;
+        const char *words;
+    } kinds[DEVICES] = {{DRIVER_WRONG_UNIT, "in another unit's name"},
+                        {DRIVER_GARBAGE, "check baud and format"},
+                        {DRIVER_FOREIGN, "another master"},
+                        {DRIVER_SHORT, "check the supply"}};
+    struct rig *r = *state;
+    for (size_t i = 0; i < DEVICES; i++)
+        set_manner(r, i, (struct manner){.failed = QUALITY_BAD_FRAME, .trouble = kinds[i].trouble});
+    rig_start(r, DEVICES, 20, 0);
+    for (size_t i = 0; i < DEVICES; i++)
+        wait_samples(r, i, 0, 3);
+    stop(r);
+    for (size_t i = 0; i < DEVICES; i++)
+        assert_int_equal(log_lines(r, kinds[i].words), 1);
+    assert_int_equal(log_lines(r, "FG-BUS-GARBLED"), DEVICES);
+}
+
+static void more_time_for_a_slow_device_is_said_once(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.raised_ms = 750});
+    rig_start(r, 1, 20, 0);
+    wait_samples(r, 0, 0, 4);
+    stop(r);
+    assert_int_equal(log_lines(r, "<5>FG-BUS-SLOW bus=field device=soil-a1 unit=1 timeout=750ms: "), 1);
+    assert_int_equal(log_lines(r, "FG-"), 1);
+}
+
+/* Three devices of 20 ms each, every 40 ms: one and a half times what there is. */
+static void a_bus_that_cannot_keep_its_schedule_says_so_once_and_what_would_fit(void **state)
+{
+    struct rig *r = *state;
+    struct driver_bus_stats bus;
+    for (size_t i = 0; i < 3; i++)
+        set_manner(r, i, (struct manner){.takes_ms = 20});
+    rig_start(r, 3, 40, 0);
+    for (size_t i = 0; i < 3; i++)
+        wait_samples(r, i, 0, 5);
+    poller_bus_status(r->poller, &bus);
+    assert_int_equal(bus.busy_permille, 430);
+    stop(r);
+    assert_int_equal(log_lines(r, "<4>FG-BUS-OVERLOAD bus=field load=150%: "), 1);
+    assert_int_equal(log_lines(r, "every: 100ms or longer would fit"), 1);
+    assert_int_equal(log_lines(r, "FG-"), 1);
+}
+
 static void a_register_that_is_not_there_is_named_once(void **state)
 {
     struct rig *r = *state;
@@ -738,6 +813,9 @@ int main(void)
         T(a_port_that_is_gone_fails_every_period_but_blames_no_device),
         T(a_device_that_refuses_everything_has_answered),
         T(damaged_answers_point_at_the_wires),
+        T(every_kind_of_damage_has_its_own_advice),
+        T(more_time_for_a_slow_device_is_said_once),
+        T(a_bus_that_cannot_keep_its_schedule_says_so_once_and_what_would_fit),
         T(a_register_that_is_not_there_is_named_once),
         T(a_poll_that_asked_nothing_does_not_make_a_refusing_device_well),
         T(a_device_that_keeps_changing_does_not_fill_the_log),
