@@ -210,17 +210,29 @@ class Ledger:
 
     def polls(self, device):
         """A device's answers, grouped into polls: a register asked again begins the next one."""
-        groups = []
-        for answer in self._served.answers(device):
-            if not answer.written or answer.exception or answer.fault == "garbled":
-                continue
-            if not groups or groups[-1].covers(answer):
-                groups.append(Poll([], {}))
-            groups[-1].answers.append(answer)
-        for poll in groups:
-            poll.values = self._decode(device, poll.answers)
-            poll.whole = len(poll.values) == len(self._fields[device])
-        return groups
+        return self._grouped(device, self._usable(device))
+
+    def _usable(self, device):
+        return [a for a in self._served.answers(device)
+                if a.written and not a.exception and a.fault != "garbled"]
+
+    def _grouped(self, device, answers):
+        polls, at = [], 0
+        while at < len(answers):
+            polls.append(self._poll_from(device, answers, at))
+            at += len(polls[-1].answers)
+        return polls
+
+    def _poll_from(self, device, answers, at):
+        """The poll that begins with the answer at this place, if one does."""
+        poll = Poll([], {})
+        for answer in answers[at:]:
+            if poll.covers(answer):
+                break
+            poll.answers.append(answer)
+        poll.values = self._decode(device, poll.answers)
+        poll.whole = len(poll.values) == len(self._fields[device])
+        return poll
 
     def _decode(self, device, answers):
         values = {}
@@ -248,7 +260,7 @@ class Ledger:
         return report
 
     def _balance_device(self, device, report):
-        polls = self.polls(device)
+        answers = self._usable(device)
         account = report.accounts[device] = Account(duplicates=self._device_duplicates.get(device, 0))
         missing = []
         at = 0
@@ -257,20 +269,31 @@ class Ledger:
             if not got:
                 report.failed += 1
                 continue
-            found = next((i for i in range(at, len(polls)) if self._same(polls[i], record.body, got)), None)
+            found = self._find(device, answers, at, record.body, got)
             if found is None:
                 report.errors.append("%s seq %d: never served, or not at this place: %s"
                                      % (device, record.seq, shown(got)))
                 continue
-            missing += [poll for poll in polls[at:found] if poll.certain]
+            missing += [poll for poll in self._grouped(device, answers[at:found[0]]) if poll.certain]
             account.delivered += 1
-            at = found + 1
-        missing += [poll for poll in polls[at:] if poll.certain]
+            at = found[1]
+        missing += [poll for poll in self._grouped(device, answers[at:]) if poll.certain]
         account.missing = len(missing)
         account.served = account.delivered + account.missing
         report.missing += [(device, poll) for poll in missing]
         report.served += account.served
         report.delivered += account.delivered
+
+    def _find(self, device, answers, at, body, got):
+        """Where the answers of a sample begin and end, from `at` on; None when nobody gave them. Any answer may be
+        the first of a poll: a daemon that was killed in the middle of one begins the next where it likes."""
+        for first in range(at, len(answers)):
+            poll = self._poll_from(device, answers, first)
+            if not self._same(poll, body, got):
+                continue
+            used = [i for i, answer in enumerate(poll.answers) if self._decode(device, [answer]).keys() & got.keys()]
+            return first, first + used[-1] + 1
+        return None
 
     @staticmethod
     def _measured(body):
