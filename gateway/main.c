@@ -19,6 +19,7 @@ static const struct command commands[] = {
     {"apply", cmd_apply, "check, then restart the running gateway with it"},
     {"show", cmd_show, "print what is in effect, defaults included"},
     {"status", cmd_status, "print the health of the running gateway"},
+    {"export", cmd_export, "write what was measured to a file, as CSV or JSON lines"},
     {"probe", cmd_probe, "read one device now and show what came, and how else it could be read"},
     {"scan", cmd_scan, "find devices whose number, speed and parity nobody knows"},
     {"pause", cmd_pause, "have the running gateway leave a bus alone for a while"},
