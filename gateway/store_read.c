@@ -8,6 +8,7 @@
 #include "store_clock.h"
 #include "store_crc.h"
 #include "store_internal.h"
+#include "store_loss.h"
 #include "store_progress.h"
 #include "store_record.h"
 #include "store_streams.h"
@@ -249,7 +250,9 @@ int64_t store_resend(struct store *s, size_t uplink, uint64_t first, uint64_t la
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last)
 {
     store_turn_take(&s->turn);
-    int err = first > last ? FG_EINVALID : store_progress_drop(s, uplink, first, last, LOSS_REFUSED);
+    int err = first > last ? FG_EINVALID : store_loss_keep(s, uplink, first, last);
+    if (!err)
+        err = store_progress_drop(s, uplink, first, last, LOSS_REFUSED);
     store_turn_give(&s->turn);
     return err;
 }

@@ -251,6 +251,38 @@ static void refused_records_are_dropped_and_told(void **state)
     store_batch_fini(&b);
 }
 
+static void a_loss_event_that_is_refused_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    cJSON *event;
+    uint64_t told = 0;
+    store_batch_init(&b);
+    fixture_open(f);
+    append_and_wait(f, 20);
+    assert_int_equal(store_refused(f->store, 0, 5, 9), 0);
+    fixture_reopen(f);
+    read_all(f, 0, &b);
+    assert_int_equal(find_events(&b, "samples_dropped", "refused", &event), 1);
+    cJSON_Delete(event);
+    for (size_t i = 0; i < b.count; i++)
+        if (strstr(b.records[i].body, "samples_dropped"))
+            told = b.records[i].seq;
+    assert_int_equal(store_refused(f->store, 0, told, told), 0);
+    assert_int_equal(status_of(f, 0).dropped, 6);
+    fixture_reopen(f);
+    read_all(f, 0, &b);
+    uint64_t named = 0;
+    for (size_t i = 0; i < b.count; i++) {
+        event = b.records[i].is_event ? json_parse(b.records[i].body, b.records[i].body_len) : NULL;
+        if (strcmp(json_string(event, "event", ""), "samples_dropped") == 0)
+            named += (uint64_t)json_int(event, "count", 0);
+        cJSON_Delete(event);
+    }
+    assert_int_equal(named, 6);
+    store_batch_fini(&b);
+}
+
 static void a_new_uplink_begins_with_the_oldest_record_or_with_now(void **state)
 {
     struct fixture *f = *state;
@@ -444,6 +476,7 @@ int main(void)
         TEST(what_was_delivered_can_be_sent_again_and_the_account_stays_whole),
         TEST(what_is_no_longer_there_or_was_never_meant_for_an_uplink_is_not_sent_again),
         TEST(refused_records_are_dropped_and_told),
+        TEST(a_loss_event_that_is_refused_is_told_again),
         TEST(a_new_uplink_begins_with_the_oldest_record_or_with_now),
         TEST(a_removed_uplink_frees_its_records_and_an_event_says_so),
         TEST(samples_that_do_not_fit_into_the_queue_are_counted_and_told),
