@@ -258,7 +258,8 @@ static void unknown_key(const struct config_file *f, const struct config_at *at,
 /* A list without entries is as good as none. */
 static bool is_missing(const struct config_key *key, const struct yaml_node *value)
 {
-    return !value || ((key->kind == CONFIG_LIST || key->kind == CONFIG_TEXTS) && is_empty(value));
+    const bool list = key->kind == CONFIG_LIST || key->kind == CONFIG_TEXTS;
+    return !value || (list && (is_empty(value) || (value->kind == YAML_LIST && value->count == 0)));
 }
 
 static void check_required(const struct config_file *f, const struct config_at *at,
