@@ -25,15 +25,16 @@ from subscriber import Subscriber
 
 
 class Stage:
-    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger."""
+    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger. ends: an ExitStack for what a
+    test adds."""
 
     def __init__(self, folder):
         self.folder = str(folder)
         self.config_path = self.path("fieldgate.yaml")
         self.state_dir = self.path("state")
         self.broker = self.subscriber = self.daemon = self.ledger = None
-        self._ends = ExitStack()
-        self.farm = self._ends.enter_context(Farm(self.path("served.jsonl")))
+        self.ends = ExitStack()
+        self.farm = self.ends.enter_context(Farm(self.path("served.jsonl")))
 
     def path(self, *names):
         return os.path.join(self.folder, *names)
@@ -61,12 +62,12 @@ class Stage:
 
     def start_broker(self, **options):
         self.broker = Broker(self.path("broker"), **options)
-        self._ends.callback(self.broker.kill)
+        self.ends.callback(self.broker.kill)
         return self.broker.start()
 
     def subscribe(self, **options):
         self.subscriber = Subscriber(self.broker.port, **options)
-        self._ends.callback(self.subscriber.stop)
+        self.ends.callback(self.subscriber.stop)
         self.subscriber.start()
         self.broker.save()  # the session is on disk now: a killed broker will still know it
         return self.subscriber
@@ -86,7 +87,7 @@ class Stage:
     def start_daemon(self, wait=True, **options):
         if self.daemon is None:
             self.daemon = Daemon(self.folder, self.config_path, state_dir=self.state_dir, **options)
-            self._ends.callback(self.daemon.close)
+            self.ends.callback(self.daemon.close)
         return self.daemon.start(wait)
 
     def up(self, **options):
@@ -128,7 +129,7 @@ class Stage:
                 pass  # nothing came: look once more, until the deadline
 
     def close(self):
-        self._ends.close()
+        self.ends.close()
 
     def __enter__(self):
         return self
