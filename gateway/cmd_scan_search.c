@@ -70,9 +70,10 @@ static int read_words(void *context, enum point_register table, uint16_t address
     if (answer.quality != QUALITY_GOOD)
         return answer.quality == QUALITY_EXCEPTION ? FG_EINVALID : FG_ETIMEOUT;
     bool bits = table == POINT_COIL || table == POINT_DISCRETE_INPUT;
-    for (size_t i = 0; i < count; i++)
-        words[i] = bits ? answer.data[i / 8] >> i % 8 & 1
-                        : (uint16_t)(answer.data[2 * i] << 8 | answer.data[2 * i + 1]);
+    for (size_t i = 0; i < count; i++) {
+        int word = bits ? answer.data[i / 8] >> i % 8 & 1 : answer.data[2 * i] << 8 | answer.data[2 * i + 1];
+        words[i] = (uint16_t)word;
+    }
     return 0;
 }
 

@@ -52,6 +52,18 @@ static void fake_stats(struct driver *d, size_t device, struct driver_stats *ret
     *ret = (struct driver_stats){0};
 }
 
+static void fake_bus_stats(struct driver *d, struct driver_bus_stats *ret)
+{
+    (void)d;
+    *ret = (struct driver_bus_stats){0};
+}
+
+static int64_t fake_cost_us(struct driver *d, size_t device, const bool *due)
+{
+    (void)d, (void)device, (void)due;
+    return 1000;
+}
+
 static void fake_close(struct driver *d)
 {
     (void)d;
@@ -61,6 +73,8 @@ static const struct driver_ops fake_ops = {.poll = fake_poll,
                                            .release = fake_release,
                                            .cancel = fake_cancel,
                                            .stats = fake_stats,
+                                           .bus_stats = fake_bus_stats,
+                                           .cost_us = fake_cost_us,
                                            .close = fake_close};
 
 static void sink(void *context, const struct sample *s)
