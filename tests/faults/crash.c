@@ -29,10 +29,11 @@
 #define NORMAL_EVERY 2     /* every so many cuts are also judged with synchronous=NORMAL */
 
 static const struct run_plan plans[] = {
-    {"roomy", 64 << 20, 3600 * 1000, 2, 3, 3000},
-    {"at the cap", 512 << 10, 3600 * 1000, 120, 0, 3000},
-    {"nothing kept once delivered", 64 << 20, 0, 4, 1, 6000},
-    {"at the cap, refusals, old records go", 512 << 10, 40 * 1000, 150, 5, 8000},
+    {"roomy", 64 << 20, 3600 * 1000, 2, 3, 3000, 0},
+    {"at the cap", 512 << 10, 3600 * 1000, 120, 0, 3000, 0},
+    {"nothing kept once delivered", 64 << 20, 0, 4, 1, 6000, 0},
+    {"at the cap, refusals, old records go", 512 << 10, 40 * 1000, 150, 5, 8000, 0},
+    {"a clock that is lost and found", 64 << 20, 3600 * 1000, 8, 1, 3000, 5000},
 };
 
 struct tally {
@@ -128,7 +129,7 @@ static void cut_all(struct test *t, struct run *r, const struct history *h, cons
     disk_free(d);
     image_fini(start);
     *start = left;
-    run_go_back(r, seen.newest);
+    run_go_back(r, seen.newest < r->committed ? seen.newest : r->committed);
 }
 
 static void cut_all_normal(struct test *t, const struct run *r, const struct history *h, const size_t *places,

@@ -14,6 +14,9 @@
 /* What SQLite alone finds in an image. */
 struct check_seen {
     uint64_t newest;
+    int64_t newest_ts_ms;
+    char stream[STORE_STREAM_TEXT]; /* its last; empty: none */
+    bool side_clean;                /* the file beside it says that the store was closed in good order */
     bool exists, clean, sound;
     bool at_cap; /* records went because the store was full; set by check_store() */
 };

@@ -40,6 +40,8 @@ void run_init(struct run *r, const struct run_plan *plan, const char *folder, ui
     snprintf(r->path, sizeof r->path, "%s/buffer.db", folder);
     pthread_mutex_init(&r->lock, NULL);
     write_layout(r);
+    r->trusted = true;
+    r->time.boot_id = r->boot_id;
     r->uplinks[0].name = "province";
     r->uplinks[1].name = "coop";
     r->options = (struct store_options){.path = r->path,
@@ -52,6 +54,9 @@ void run_init(struct run *r, const struct run_plan *plan, const char *folder, ui
                                         .uplinks = r->uplinks,
                                         .uplink_count = RUN_UPLINKS,
                                         .machine_id = "one",
+                                        .hold_untrusted = plan->hold_ms > 0,
+                                        .hold_ms = plan->hold_ms,
+                                        .time = &r->time,
                                         .on_commit = on_commit,
                                         .on_commit_context = r};
     store_batch_init(&r->batch);
@@ -63,6 +68,11 @@ void run_go_back(struct run *r, uint64_t newest)
         free(r->records[r->known].body);
         free(r->records[r->known].extra);
     }
+}
+
+void run_boot(struct run *r)
+{
+    snprintf(r->boot_id, sizeof r->boot_id, "%032" PRIx64, ++r->boots);
 }
 
 void run_fini(struct run *r)
@@ -82,7 +92,7 @@ const struct run_record *run_find(const struct run *r, uint64_t seq)
 
 /* ---- learning what was committed ---- */
 
-static void learn_one(struct run *r, const struct store_record *rec)
+static void learn_one(struct run *r, const struct store_record *rec, const char *stream)
 {
     if (rec->seq != r->known + 1)
         give_up("the numbers of new records", "are not dense");
@@ -94,6 +104,7 @@ static void learn_one(struct run *r, const struct store_record *rec)
                                                  .device = rec->is_event ? UINT32_MAX : rec->device,
                                                  .body = strdup(rec->body),
                                                  .extra = strdup(rec->extra)};
+    snprintf(r->records[r->known].stream, STORE_STREAM_TEXT, "%s", stream);
 }
 
 /* Nobody had the new records yet, so all of them wait for uplink 0. */
@@ -104,7 +115,7 @@ static void learn(struct run *r)
     pthread_mutex_lock(&r->lock);
     while ((n = store_read(r->store, 0, r->known + 1, UINT64_MAX, &limits, &r->batch)) > 0)
         for (int i = 0; i < n; i++)
-            learn_one(r, &r->batch.records[i]);
+            learn_one(r, &r->batch.records[i], r->batch.stream);
     if (n < 0)
         give_up("store_read", err_text(n));
     shim_committed(r->known);
@@ -132,8 +143,8 @@ int run_append(struct run *r, struct store *s)
                       .number = {.magnitude = i * 7919 + p * 104729 % 1000, .exponent = -1}}};
     struct sample sample = {.device = (uint32_t)(i % 2),
                             .wall_ms = 1795230245123 + (int64_t)i * 1000,
-                            .clock_trusted = i % 16 != 0,
-                            .mono_ms = (int64_t)i,
+                            .clock_trusted = r->plan->hold_ms ? r->trusted : i % 16 != 0,
+                            .mono_ms = clock_mono_ms(),
                             .count = r->plan->points,
                             .readings = readings};
     int err = i % 23 == 0 ? store_append_event(s, sample.wall_ms, "{\"event\":\"clock_set\"}")
@@ -174,7 +185,7 @@ static void append_some(struct run *r)
         if (err)
             give_up("store_append", err_text(err));
     }
-    if (crash_below(&r->random, 5))
+    if (crash_below(&r->random, 5) && r->trusted)
         wait_known(r, before + n);
 }
 
@@ -213,13 +224,21 @@ static void ack_some(struct run *r, struct store_batch *b)
     }
 }
 
-static void learn_stream(struct run *r)
+/* The clock is lost and found again, the link comes and goes. */
+static void change_clock(struct run *r)
 {
-    struct store_status status;
-    store_status(r->store, &status);
-    if (r->committed > 0 && strcmp(r->stream, status.stream) != 0)
-        give_up("a power cut", "began a new stream");
-    memcpy(r->stream, status.stream, sizeof r->stream);
+    if (!r->plan->hold_ms || crash_below(&r->random, 3))
+        return;
+    r->trusted = crash_below(&r->random, 2);
+    store_clock(r->store, r->trusted, crash_below(&r->random, 2));
+}
+
+static void send_again(struct run *r)
+{
+    if (crash_below(&r->random, 15))
+        return;
+    uint64_t first = 1 + crash_below(&r->random, known(r));
+    store_resend(r->store, crash_below(&r->random, RUN_UPLINKS), first, first + crash_below(&r->random, 50));
 }
 
 void run_record(struct run *r, const struct image *start, struct history *h)
@@ -228,6 +247,8 @@ void run_record(struct run *r, const struct image *start, struct history *h)
     struct store_batch b;
     struct store *s;
     unsigned steps = 4 + (unsigned)crash_below(&r->random, 24);
+    run_boot(r);
+    r->options.clock_trusted = r->trusted;
     image_write(start, r->folder);
     shim_begin(r->folder, start, h);
     int err = store_open(&r->options, &s, &note);
@@ -236,10 +257,11 @@ void run_record(struct run *r, const struct image *start, struct history *h)
     __atomic_store_n(&r->store, s, __ATOMIC_RELEASE);
     store_batch_init(&b);
     learn(r);
-    learn_stream(r);
     for (unsigned i = 0; i < steps; i++) {
         append_some(r);
         ack_some(r, &b);
+        send_again(r);
+        change_clock(r);
         shim_skip_time((int64_t)crash_below(&r->random, r->plan->skip_ms + 1));
     }
     store_close(r->store);

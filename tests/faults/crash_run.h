@@ -22,6 +22,7 @@
 struct run_record {
     int64_t ts_ms;
     uint32_t device; /* UINT32_MAX: an event */
+    char stream[STORE_STREAM_TEXT];
     char *body, *extra;
 };
 
@@ -32,6 +33,7 @@ struct run_plan {
     unsigned points;         /* per sample: how large records are */
     unsigned refuse_percent; /* how often a broker refuses some records for good */
     unsigned skip_ms;        /* how far the clock may jump between two steps */
+    int64_t hold_ms; /* 0: the time is always trusted; else it sometimes is not, and records are held back */
 };
 
 struct run {
@@ -41,10 +43,13 @@ struct run {
     char layout[8192];
     struct store_uplink uplinks[RUN_UPLINKS];
     struct store_options options;
-    char stream[STORE_STREAM_TEXT];
+    struct store_time time;
+    char boot_id[33]; /* another one after each power cut */
+    uint64_t boots;
     uint64_t samples; /* appended so far */
+    bool trusted;     /* the time */
 
-    /* All that is known of the records 1..known, and what of it was told or given away before the power cut.
+    /* What was given out of the records 1..known, and what of it was told or given away before the power cut.
      */
     pthread_mutex_t lock;
     struct run_record *records;
@@ -60,10 +65,11 @@ void run_init(struct run *r, const struct run_plan *plan, const char *folder, ui
 void run_fini(struct run *r);
 /* Puts the image into the folder, opens the store there, works, and closes it; the history has it all. */
 void run_record(struct run *r, const struct image *start, struct history *h);
-/* After a power cut: only the first `newest` records are left, and the history's marks up to `at` were made.
- */
+/* After a power cut: only of the first `newest` records it is known what they say. */
 void run_go_back(struct run *r, uint64_t newest);
 const struct run_record *run_find(const struct run *r, uint64_t seq);
+/* Puts the text of another run of the machine into the options. */
+void run_boot(struct run *r);
 /* FG_EFULL like store_append(). */
 int run_append(struct run *r, struct store *s);
 
