@@ -34,7 +34,7 @@ OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
 SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
-C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tests/sim/*.[ch] tests/bench/*.[ch])
+C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tests/faults/*.[ch] tests/sim/*.[ch] tests/bench/*.[ch])
 
 # A temporary folder and a Python that leaves no caches behind: `git status` is clean after every target.
 export PYTHONDONTWRITEBYTECODE := 1
@@ -82,6 +82,13 @@ $(B)/bench/%: tests/bench/%.c $(B)/settings
 
 .PHONY: sims
 sims: $(SIMS)
+
+# It stands in for system calls, and for two functions as the store alone sees them: tests/faults/crash_shim.h.
+$(B)/faults/crash: $(wildcard tests/faults/crash*.[ch]) $(B)/libfieldgate.a
+	@mkdir -p $(@D)
+	@echo "  TEST  $@"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=stat,--wrap=clock_mono_ms -o $@ $(filter %.c,$^) \
+	  $(B)/libfieldgate.a $(LIBS)
 
 # Everything is built again when the compiler, its flags or the prefix change.
 SETTINGS := $(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS)
@@ -160,8 +167,14 @@ integration: $(B)/fieldgate $(SIMS)
 	@echo "== integration tests with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
 
+N ?= 2000
+.PHONY: crash
+crash: $(B)/faults/crash ## power cuts at N=2000 places in the life of a database; SEED=n repeats them
+	@echo "== power cuts"
+	@$(B)/faults/crash -n $(N) $(if $(SEED),-s $(SEED))
+
 .PHONY: faults
-faults: $(B)/fieldgate
+faults: $(B)/fieldgate crash
 	@echo "== faults with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults
 
