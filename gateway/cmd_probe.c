@@ -113,17 +113,16 @@ static const char *verdict_text(const cJSON *point, char ret[96])
 /* First what would be plausible, then what else was looked at. */
 static void print_views(const cJSON *point)
 {
-    const cJSON *views = cJSON_GetObjectItemCaseSensitive(point, "views"), *view;
+    const cJSON *views = cJSON_GetObjectItemCaseSensitive(point, "views"),
+                *first = views ? views->child : NULL;
     char value[40];
     int others = 0;
-    cJSON_ArrayForEach(view, views)
-    {
+    for (const cJSON *view = first; view; view = view->next) {
         const char *hint = json_string(view, "hint", NULL);
         if (hint)
             printf("      -> %s\n", hint);
     }
-    cJSON_ArrayForEach(view, views)
-    {
+    for (const cJSON *view = first; view; view = view->next) {
         if (json_string(view, "hint", NULL))
             continue;
         value_text(cJSON_GetObjectItemCaseSensitive(view, "value"), value);
@@ -159,7 +158,7 @@ static const char *advice(const char *reason)
 static int print_report(const struct probe_options *o, const cJSON *report)
 {
     const char *failed = json_string(report, "failed", NULL);
-    const cJSON *point, *points = cJSON_GetObjectItemCaseSensitive(report, "points");
+    const cJSON *points = cJSON_GetObjectItemCaseSensitive(report, "points");
     if (o->json) {
         char *text = cJSON_PrintUnformatted(report);
         printf("%s\n", text ? text : "");
@@ -176,7 +175,8 @@ static int print_report(const struct probe_options *o, const cJSON *report)
     }
     printf("  %-24s %-14s %-9s %-20s %12s %-10s %s\n", _("point"), _("register"), _("type"), _("raw (hex)"),
            _("value"), _("unit"), _("verdict"));
-    cJSON_ArrayForEach(point, points) print_point(point);
+    for (const cJSON *point = points ? points->child : NULL; point; point = point->next)
+        print_point(point);
     int64_t shift = json_int(report, "shift", 0);
     if (shift < 0)
         printf(_(
