@@ -25,3 +25,31 @@ const char *driver_trouble_word(enum driver_trouble t)
     }
     return "";
 }
+
+void driver_stats_add(struct driver_stats *sum, const struct driver_stats *s)
+{
+    if (s->replies > 0 && (sum->replies == 0 || s->reply_min_ms < sum->reply_min_ms))
+        sum->reply_min_ms = s->reply_min_ms;
+    if (s->reply_max_ms > sum->reply_max_ms)
+        sum->reply_max_ms = s->reply_max_ms;
+    sum->requests += s->requests;
+    sum->replies += s->replies;
+    sum->timeouts += s->timeouts;
+    sum->bad_crc += s->bad_crc;
+    sum->bad_frame += s->bad_frame;
+    sum->short_frames += s->short_frames;
+    sum->wrong_unit += s->wrong_unit;
+    sum->wrong_function += s->wrong_function;
+    sum->garbage += s->garbage;
+    sum->foreign += s->foreign;
+    sum->foreign_bytes += s->foreign_bytes;
+    sum->echoes += s->echoes;
+    sum->exceptions += s->exceptions;
+    for (size_t i = 0; i < DRIVER_EXCEPTIONS; i++)
+        sum->exception_codes[i] += s->exception_codes[i];
+    sum->late += s->late;
+    sum->held_back += s->held_back;
+    sum->reconnects += s->reconnects;
+    sum->reply_total_ms += s->reply_total_ms;
+    sum->busy_us += s->busy_us;
+}

@@ -56,6 +56,9 @@ struct driver_stats {
     int64_t timeout_ms;      /* in effect: raised when answers come late */
 };
 
+/* Adds s to the sum; the timeout has none. */
+void driver_stats_add(struct driver_stats *sum, const struct driver_stats *s);
+
 /* Of a bus as a whole. */
 struct driver_bus_stats {
     uint32_t busy_permille;  /* of the last minute's time, or of the time since start */

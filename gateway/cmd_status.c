@@ -95,7 +95,7 @@ static const char *local_time(int64_t wall_ms, char ret[32])
 }
 
 /* What to try when a device does not give data, by the reason of the last failed poll. */
-static const char *advice(const char *reason)
+static const char *advice_for(const char *reason)
 {
     static const struct {
         const char *reason, *text;
@@ -103,6 +103,12 @@ static const char *advice(const char *reason)
         {"no_reply", "check power, wires A/B, address, baud"},
         {"bad_crc", "check wires, ground and termination, or two devices with one address"},
         {"bad_frame", "check baud and parity, or another master on this line"},
+        {"short", "the answer breaks off; check the supply, loose terminals and termination"},
+        {"wrong_unit", "another unit answers; check for two devices with one address"},
+        {"wrong_function", "it answers something else; check for two devices with one address"},
+        {"garbage", "check baud, format (parity) and A/B"},
+        {"foreign", "look for another master on this line, or a sensor that sends unasked"},
+        {"late", "its answers come too late; raise its timeout"},
         {"exception", "the device refuses; check profile and registers"},
         {"not_connected", "check the port or network; see the log line FG-BUS-PORT"},
         {"config_error", "the profile does not fit this device"},
@@ -112,6 +118,13 @@ static const char *advice(const char *reason)
         if (strcmp(advices[i].reason, reason) == 0)
             return advices[i].text;
     return "";
+}
+
+/* The kind of failure says more than the quality that it leads to. */
+static const char *advice(const cJSON *device)
+{
+    const char *special = advice_for(json_string(device, "trouble", ""));
+    return special[0] ? special : advice_for(json_string(device, "failed_with", ""));
 }
 
 /* ---- the parts of the screen ---- */
@@ -161,10 +174,43 @@ static void print_device(const cJSON *device)
     else
         printf("%s", _("never answered"));
     if (reason[0])
-        printf("  %s: %s", reason, _(advice(reason)));
+        printf("  %s: %s", reason, _(advice(device)));
     printf("\n");
     for (const cJSON *reading = json_first(device, "readings"); reading; reading = reading->next)
         print_value(reading);
+}
+
+/* "12 of 3400 questions failed: 8 silence, 4 bad_crc": the share says how bad, the kinds where to look. */
+static void print_bus(const cJSON *bus)
+{
+    static const struct {
+        const char *key, *word;
+    } kinds[] = {{"timeouts", "silence"},
+                 {"bad_crc", "bad_crc"},
+                 {"short", "short"},
+                 {"wrong_unit", "wrong_unit"},
+                 {"wrong_function", "wrong_function"},
+                 {"garbage", "garbage"},
+                 {"foreign", "foreign"},
+                 {"late", "late"}};
+    const cJSON *counters = cJSON_GetObjectItemCaseSensitive(bus, "counters");
+    long long requests = (long long)json_int(counters, "requests", 0);
+    long long failed = requests - (long long)json_int(counters, "replies", 0);
+    printf(_("  %-20s %3lld %% busy"), json_string(bus, "name", "?"),
+           (long long)(json_int(bus, "busy_permille", 0) + 5) / 10);
+    if (failed > 0)
+        printf(_("   %lld of %lld questions failed"), failed, requests);
+    const char *before = ": ";
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0] && failed > 0; i++) {
+        long long n = (long long)json_int(counters, kinds[i].key, 0);
+        if (n == 0)
+            continue;
+        printf("%s%lld %s", before, n, kinds[i].word);
+        before = ", ";
+    }
+    if (json_int(bus, "missed", 0) > 0)
+        printf(_("   %lld periods missed"), (long long)json_int(bus, "missed", 0));
+    printf("\n");
 }
 
 static void print_uplink(const cJSON *u)
@@ -204,6 +250,9 @@ static void print_status(const struct runtime_status *s)
     printf(_("\ndevices\n"));
     for (const cJSON *device = json_first(s->json, "devices"); device; device = device->next)
         print_device(device);
+    printf(_("\nbuses\n"));
+    for (const cJSON *bus = json_first(s->json, "buses"); bus; bus = bus->next)
+        print_bus(bus);
     printf(_("\nuplinks\n"));
     for (const cJSON *uplink = json_first(s->json, "uplinks"); uplink; uplink = uplink->next)
         print_uplink(uplink);

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "status_bus.h"
+
 static void add_string(struct buf *out, const char *key, const char *value)
 {
     buf_add_key(out, key);
@@ -95,19 +97,9 @@ static void add_counters(struct buf *out, const struct poller_device_status *s)
     add_uint(out, "polls", s->polls);
     add_uint(out, "failed", s->failed);
     add_uint(out, "missed", s->missed);
+    add_int(out, "timeout_ms", s->stats.timeout_ms);
     buf_add_key(out, "counters");
-    buf_addc(out, '{');
-    add_uint(out, "requests", s->stats.requests);
-    add_uint(out, "replies", s->stats.replies);
-    add_uint(out, "timeouts", s->stats.timeouts);
-    add_uint(out, "bad_crc", s->stats.bad_crc);
-    add_uint(out, "bad_frame", s->stats.bad_frame);
-    add_uint(out, "exceptions", s->stats.exceptions);
-    add_uint(out, "late", s->stats.late);
-    add_uint(out, "reconnects", s->stats.reconnects);
-    add_uint(out, "reply_mean_ms", s->stats.replies ? s->stats.reply_total_ms / s->stats.replies : 0);
-    add_uint(out, "reply_max_ms", s->stats.reply_max_ms);
-    buf_addc(out, '}');
+    status_bus_counters(&s->stats, out);
 }
 
 static void add_device(struct buf *out, const struct status_view *v, struct poller *poller, size_t device)
@@ -127,6 +119,8 @@ static void add_device(struct buf *out, const struct status_view *v, struct poll
         add_string(out, "failed_with", quality_word(s.last_failed));
     if (s.last_failed == QUALITY_EXCEPTION)
         add_int(out, "exception", s.exception);
+    if (s.trouble != DRIVER_NO_TROUBLE)
+        add_string(out, "trouble", driver_trouble_word(s.trouble));
     if (s.last_good_mono_ms)
         add_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
     add_counters(out, &s);
@@ -224,6 +218,8 @@ void status_json(const struct status_view *v, struct buf *out)
         add_uplink(out, v, i);
     }
     buf_addc(out, ']');
+    buf_add_key(out, "buses");
+    status_bus_json(v->pollers, v->poller_count, out);
     add_devices(out, v);
     buf_adds(out, "}\n");
 }
@@ -356,4 +352,5 @@ void status_metrics(const struct status_view *v, struct buf *out)
     store_metrics(v, out);
     uplink_metrics(v, out);
     device_metrics(v, out);
+    status_bus_metrics(v->pollers, v->poller_count, out);
 }
