@@ -41,6 +41,15 @@ def wait_answered(line, answers, seconds=30):
                       lambda: "%d answers; the line says %s" % (answers, line.stats()))
 
 
+def orderly(stats):
+    """Nothing was ignored and nobody talked at the same time. A simulator that this machine has held up may see two
+    talk who did not; silences it judges by what it really sent."""
+    assert stats["early"] == 0 and stats["wrong_speed"] == 0, stats
+    assert stats["gap_min_us"] >= stats["silence_us"], stats
+    if stats["lag_max_us"] < 10000:
+        assert stats["collisions"] == 0 and stats["torn"] == 0 and stats["bad"] == 0, stats
+
+
 def balanced(stage, line):
     """No unit answers any more; everything they did answer has arrived, with its own values."""
     line.order("dead all")
@@ -52,10 +61,9 @@ def test_a_strict_line_never_misses_a_question(stage, baud, line_format):
     with WireLine(stage.folder, baud, line_format, units="1-4", registers=20) as line:
         run_on(stage, line, range(1, 5), registers(*range(20)), "50ms")
         stats = wait_answered(line, 80)
-        assert stats["early"] == 0 and stats["collisions"] == 0 and stats["torn"] == 0, stats
-        assert stats["bad"] == 0 and stats["wrong_speed"] == 0, stats
-        assert stats["gap_min_us"] >= stats["silence_us"]
-        assert stats["requests"] - sum(u["answered"] for u in stats["units"].values()) <= 1, stats  # one under way
+        orderly(stats)
+        if stats["lag_max_us"] < 10000:  # one may be under way
+            assert stats["requests"] - sum(u["answered"] for u in stats["units"].values()) <= 1, stats
         balanced(stage, line)
 
 
@@ -84,7 +92,7 @@ def test_an_adapter_that_echoes_our_questions_disturbs_nothing(stage):
         line.order("echo on")
         run_on(stage, line, range(1, 4), registers(*range(20)), "50ms")
         stats = wait_answered(line, 60)
-        assert stats["early"] == 0 and stats["collisions"] == 0, stats
+        orderly(stats)
         report = balanced(stage, line)
         assert report.delivered >= 60
 
@@ -126,7 +134,8 @@ def test_a_late_answer_is_never_taken_for_another_register(stage, late, every):
         line.reset()
         wait_until(lambda: line.answered(2) >= 40, 60, lambda: line.stats())
         line.order("dead all")
-        stage.subscriber.sample("u2", 20, where=lambda s: "failed" in s and s["ts"] > line.answers()[-1].ts)
+        last = line.answers()[-1].ts
+        stage.subscriber.sample("u2", 20, where=lambda s: "failed" in s and s["ts"] > last)
         stage.report()
         samples = {unit: stage.ledger.samples("u%d" % unit) for unit in (1, 2, 3)}
         book = {unit: line.answers("u%d" % unit) for unit in samples}
@@ -148,7 +157,7 @@ def test_garbled_and_lost_answers_are_asked_again_and_never_published(stage):
         line.order("drop 2 every 5")
         run_on(stage, line, range(1, 4), registers(*range(20)), "200ms", timeout="200ms")
         stats = wait_answered(line, 60)
-        assert stats["early"] == 0 and stats["collisions"] == 0, stats
+        orderly(stats)
         last = line.answers()[-1].ts
         balanced(stage, line)
         assert all(r.body.get("values") for r in stage.ledger.samples() if r.body["ts"] < last), "one retry is enough"

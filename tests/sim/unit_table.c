@@ -93,12 +93,6 @@ bool unit_table_init(struct unit_table *t, const char *units, int registers)
     return registers > 0 && registers <= 65536 && each_unit(t, units, make, NULL) > 0;
 }
 
-bool unit_table_open_book(struct unit_table *t, const char *path)
-{
-    t->book = fopen(path, "a");
-    return t->book != NULL;
-}
-
 void unit_table_reset(struct unit_table *t)
 {
     t->since_ns = unit_table_now_ns();
@@ -194,32 +188,57 @@ bool unit_table_answer(struct unit_table *t, int unit, const uint8_t *pdu, size_
     return true;
 }
 
-static void write_entry(struct unit_table *t, const struct unit_answer *a)
+static void book(struct unit_table *t, const struct unit_answer *a)
+{
+    struct timespec wall;
+    if (t->book_len == t->book_room) {
+        t->book_room = t->book_room ? 2 * t->book_room : 4096;
+        t->book = realloc(t->book, t->book_room * sizeof *t->book);
+        if (!t->book)
+            abort();
+    }
+    clock_gettime(CLOCK_REALTIME, &wall);
+    t->book[t->book_len++] =
+        (struct unit_entry){.wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000,
+                            .unit = a->unit,
+                            .function = a->function,
+                            .address = a->address,
+                            .count = a->count,
+                            .exception = a->exception,
+                            .n = a->n,
+                            .fault = a->fault};
+}
+
+static void print_entry(const struct unit_entry *e, size_t number, FILE *out)
 {
     static const char *const tables[] = {"none", "coil", "discrete_input", "holding", "input"};
     static const char *const faults[] = {"null", "\"late\"", "\"garbled\"", "\"dropped\"", "\"collided\""};
-    struct timespec wall;
-    clock_gettime(CLOCK_REALTIME, &wall);
-    fprintf(t->book,
-            "{\"number\": %llu, \"ts\": %lld, \"unit\": %d, \"table\": \"%s\", \"address\": %d, \"words\": [",
-            (unsigned long long)t->number++, (long long)wall.tv_sec * 1000 + wall.tv_nsec / 1000000, a->unit,
-            a->function <= 4 ? tables[a->function] : tables[0], a->address);
-    for (int i = 0; !a->exception && i < a->count; i++)
-        fprintf(t->book, "%s%d", i ? ", " : "",
-                a->function > 2 ? unit_table_word(a->unit, a->address + i, a->n)
-                                : bit_at(a->unit, a->address + i, a->n));
-    fprintf(t->book, "], \"exception\": %d, \"fault\": %s}\n", a->exception, faults[a->fault]);
-    if (fflush(t->book) != 0) {
-        perror("the book");
-        exit(1);
+    fprintf(out,
+            "{\"number\": %zu, \"ts\": %lld, \"unit\": %d, \"table\": \"%s\", \"address\": %d, \"words\": [",
+            number, (long long)e->wall_ms, e->unit, e->function <= 4 ? tables[e->function] : tables[0],
+            e->address);
+    for (int i = 0; !e->exception && i < e->count; i++)
+        fprintf(out, "%s%d", i ? ", " : "",
+                e->function > 2 ? unit_table_word(e->unit, e->address + i, e->n)
+                                : bit_at(e->unit, e->address + i, e->n));
+    fprintf(out, "], \"exception\": %d, \"fault\": %s}", e->exception, faults[e->fault]);
+}
+
+void unit_table_print_book(const struct unit_table *t, FILE *out)
+{
+    fputs("[", out);
+    for (size_t i = 0; i < t->book_len; i++) {
+        fputs(i ? ", " : "", out);
+        print_entry(&t->book[i], i, out);
     }
+    fputs("]\n", out);
 }
 
 void unit_table_settle(struct unit_table *t, const struct unit_answer *a)
 {
     struct unit *u = &t->units[a->unit & 255];
-    if (t->book)
-        write_entry(t, a);
+    if (!t->bookless)
+        book(t, a);
     if (a->fault != UNIT_FAULT_NONE && a->fault != UNIT_FAULT_LATE)
         return;
     int64_t now = unit_table_now_ns();
@@ -272,6 +291,10 @@ bool unit_table_obey(struct unit_table *t, const char *line)
     struct unit with = {0};
     if (strcmp(line, "reset") == 0) {
         unit_table_reset(t);
+        return true;
+    }
+    if (strcmp(line, "book off") == 0) {
+        t->bookless = true;
         return true;
     }
     if (sscanf(line, "dead %63s", who) == 1)

@@ -4,8 +4,8 @@
  * gave.
  *
  * Threads    One.
- * Ownership  A plain struct; the book (a FILE) belongs to the table from unit_table_open_book() on.
- * Errors     Orders answer in words on stdout; a failed book ends the program.
+ * Ownership  A plain struct; the book grows in memory (a file's disk would hold up the line) and is never
+ * freed. Errors     Without memory the program ends.
  *
  * Written from "MODBUS Application Protocol V1.1b3" and "MODBUS over Serial Line V1.02", with no Modbus
  * library, so that it can disagree with the one the daemon uses. Every register tells where it comes from:
@@ -44,12 +44,21 @@ struct unit {
     int64_t last_ns, longest_ns; /* when it was last answered; the longest time between two answers */
 };
 
+/* One answer in the book. */
+struct unit_entry {
+    int64_t wall_ms; /* when it had left */
+    int unit, function, address, count, exception;
+    uint32_t n;
+    enum unit_fault fault;
+};
+
 struct unit_table {
     struct unit units[256];
-    int registers; /* 0 .. registers - 1 exist in every table of every unit */
-    FILE *book;
-    uint64_t number;  /* of the next entry in the book */
+    int registers;    /* 0 .. registers - 1 exist in every table of every unit */
     int64_t since_ns; /* the last reset */
+    bool bookless;
+    struct unit_entry *book;
+    size_t book_len, book_room;
 };
 
 /* One answer, from the question to its fate. */
@@ -57,7 +66,7 @@ struct unit_answer {
     int unit, function, address, count, exception;
     uint32_t n;
     enum unit_fault fault;
-    int64_t delay_ns;
+    int64_t delay_ns; /* from the end of the question */
     uint8_t pdu[UNIT_PDU_MAX];
     size_t len;
 };
@@ -71,7 +80,6 @@ uint16_t unit_table_word(int unit, int address, uint32_t n);
 
 /* units: "1-10" or "3,5,7-9". */
 bool unit_table_init(struct unit_table *t, const char *units, int registers);
-bool unit_table_open_book(struct unit_table *t, const char *path);
 void unit_table_reset(struct unit_table *t);
 
 /* The answer of a unit to a question (function code on); false: it keeps silent. */
@@ -81,9 +89,11 @@ bool unit_table_answer(struct unit_table *t, int unit, const uint8_t *pdu, size_
 void unit_table_settle(struct unit_table *t, const struct unit_answer *a);
 
 /* Obeys "dead 3", "alive all", "late 2 600ms [every 3]", "latency 1-10 5ms", "garble 4 every 20",
- * "drop 4 every 20", "reset"; false when it is none of these. */
+ * "drop 4 every 20", "reset", "book off"; false when it is none of these. */
 bool unit_table_obey(struct unit_table *t, const char *line);
 /* The units' part of the statistics: "units": {...}. */
 void unit_table_print(const struct unit_table *t, FILE *out);
+/* The book: one JSON array in one line. */
+void unit_table_print_book(const struct unit_table *t, FILE *out);
 
 #endif

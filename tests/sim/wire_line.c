@@ -2,13 +2,17 @@
 /*
  * wire_line - an RS-485 line on a pseudo terminal that takes the time a real one takes.
  *
- *     wire_line --link PATH [--baud 9600] [--format 8N1] [--units 1-10] [--registers 20] [--book FILE]
+ *     wire_line --link PATH [--baud 9600] [--format 8N1] [--units 1-10] [--registers 20]
+ * [--trace FILE]
  *
  * What the master writes reaches the units one character time after another, and their answers reach the
  * master the same way. A question ends with 3.5 characters of silence (1.75 ms above 19200); one that begins
  * sooner than that after the last character on the line is ignored, as strict units do, and counted. Whoever
  * talks while somebody else does spoils both. A port that is not set to the line's speed hears and says
  * nothing.
+ *
+ * A unit answers in order: what is late holds back the answers after it. --trace writes a line for every
+ * frame.
  *
  * Orders on stdin, answers on stdout: those of unit_table.h, and "strict on|off", "echo on|off", "stats",
  * "quit". The end of stdin ends the program.
@@ -61,14 +65,27 @@ struct line {
     speed_t speed;
     bool parity, two_stop_bits, strict, echo, realtime;
     int64_t char_ns, silence_ns;
-    int64_t quiet_at_ns; /* end of the last character on the line */
-    bool answered_last;  /* that character was an answer's */
+    FILE *trace;
+    int64_t unit_free_ns[256]; /* before which no unit begins another answer */
+    int64_t quiet_at_ns;       /* end of the last character on the line */
+    bool answered_last;        /* that character was an answer's */
     struct question question;
     struct reply replies[REPLIES_MAX];
     struct counts counts;
     struct orders orders;
     bool quit;
 };
+
+static void trace(const struct line *l, int64_t at_ns, const char *what, const uint8_t *bytes, size_t len,
+                  const char *remark)
+{
+    if (!l->trace)
+        return;
+    fprintf(l->trace, "%12.3f ms %-8s", (double)at_ns / 1e6, what);
+    for (size_t i = 0; i < len; i++)
+        fprintf(l->trace, " %02x", bytes[i]);
+    fprintf(l->trace, "%s\n", remark);
+}
 
 /* ---- to the master ---- */
 
@@ -143,6 +160,7 @@ static void feed_reply(struct line *l, struct reply *r, int64_t now)
     if (r->sent == r->len) {
         if (r->spoiled)
             r->answer.fault = UNIT_FAULT_COLLIDED;
+        trace(l, now, "answer", r->bytes, r->len, r->spoiled ? " spoiled" : "");
         unit_table_settle(&l->table, &r->answer);
         r->used = false;
     }
@@ -156,7 +174,11 @@ static void plan_reply(struct line *l, const struct unit_answer *a)
     if (r == l->replies + REPLIES_MAX)
         return; /* nobody has so many late units */
     *r = (struct reply){.used = true, .answer = *a, .len = a->len + 3};
+    int64_t *in_order = &l->unit_free_ns[a->unit & 255];
     r->start_ns = l->question.end_ns + (a->delay_ns > l->silence_ns ? a->delay_ns : l->silence_ns);
+    if (r->start_ns < *in_order)
+        r->start_ns = *in_order;
+    *in_order = r->start_ns + (int64_t)r->len * l->char_ns + l->silence_ns;
     r->bytes[0] = (uint8_t)a->unit;
     memcpy(r->bytes + 1, a->pdu, a->len);
     unsigned crc = unit_table_crc(r->bytes, a->len + 1);
@@ -179,6 +201,10 @@ static void finish_question(struct line *l)
     struct question *q = &l->question;
     struct unit_answer a;
     q->open = false;
+    trace(l, q->end_ns, "question", q->bytes, q->len < FRAME_MAX ? q->len : FRAME_MAX,
+          q->early     ? " early"
+          : q->spoiled ? " spoiled"
+                       : "");
     if (!speed_is_right(l)) {
         l->counts.wrong_speed++;
     } else if (q->early && l->strict) {
@@ -301,6 +327,11 @@ static void obey(void *context, const char *order)
 {
     struct line *l = context;
     bool done = true;
+    if (strcmp(order, "book") == 0) {
+        unit_table_print_book(&l->table, stdout);
+        fflush(stdout);
+        return;
+    }
     if (strcmp(order, "stats") == 0) {
         print_stats(l);
         fflush(stdout);
@@ -381,10 +412,10 @@ int main(int argc, char **argv)
                                             {"baud", required_argument, NULL, 'b'},
                                             {"format", required_argument, NULL, 'f'},
                                             {"units", required_argument, NULL, 'u'},
-                                            {"book", required_argument, NULL, 'k'},
                                             {"registers", required_argument, NULL, 'r'},
+                                            {"trace", required_argument, NULL, 't'},
                                             {NULL, 0, NULL, 0}};
-    const char *link = NULL, *format = "8N1", *units = "1-10", *book = NULL;
+    const char *link = NULL, *format = "8N1", *units = "1-10", *trace_path = NULL;
     int registers = 20;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'l')
@@ -395,8 +426,8 @@ int main(int argc, char **argv)
             format = optarg;
         else if (c == 'u')
             units = optarg;
-        else if (c == 'k')
-            book = optarg;
+        else if (c == 't')
+            trace_path = optarg;
         else if (c == 'r')
             registers = atoi(optarg);
         else
@@ -406,7 +437,9 @@ int main(int argc, char **argv)
         fputs("wire_line: no --link, or a speed, format, units or registers that cannot be\n", stderr);
         return 64;
     }
-    if (!open_line(&l, link) || (book && !unit_table_open_book(&l.table, book))) {
+    if (trace_path)
+        l.trace = fopen(trace_path, "w");
+    if (!open_line(&l, link) || (trace_path && !l.trace)) {
         perror("wire_line");
         return 1;
     }

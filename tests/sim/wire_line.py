@@ -28,8 +28,7 @@ def program(folder, name):
 class _Simulator:
     """One child. Threads: any may give orders; they are answered one after the other."""
 
-    def __init__(self, argv, book):
-        self.book = book
+    def __init__(self, argv):
         self._lock = threading.Lock()
         self._process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "--", *argv], stdin=subprocess.PIPE,
                                          stdout=subprocess.PIPE, text=True, bufsize=1, start_new_session=True)
@@ -63,17 +62,9 @@ class _Simulator:
 
     def answers(self, device=None):
         """The book, in the order in which the answers were sent."""
-        found = []
-        with open(self.book, encoding="utf-8") as file:
-            for line in file:
-                if not line.endswith("\n"):
-                    break  # still being written
-                entry = json.loads(line)
-                name = "u%d" % entry["unit"]
-                if device in (None, name):
-                    found.append(Answer(bus="line", device=name, written=entry["fault"] not in ("dropped", "collided"),
-                                        **{**entry, "exception": entry["exception"] or None}))
-        return found
+        return [Answer(bus="line", device="u%d" % e["unit"], written=e["fault"] not in ("dropped", "collided"),
+                       **{**e, "exception": e["exception"] or None})
+                for e in json.loads(self.order("book")) if device in (None, "u%d" % e["unit"])]
 
     def close(self):
         if self._process.poll() is None:
@@ -89,15 +80,15 @@ class _Simulator:
 
 
 class WireLine(_Simulator):
-    """A serial line in real time. `port` is what the master opens."""
+    """A serial line in real time. `port` is what the master opens. WIRE_TRACE=FILE: every frame, with its time."""
 
     def __init__(self, folder, baud=9600, line_format="8N1", units="1-10", registers=20, name="ttyLINE"):
         self.port = os.path.join(folder, name)
         self.baud = baud
         self.format = line_format
-        book = self.port + ".book"
+        trace = ["--trace", os.environ["WIRE_TRACE"]] if "WIRE_TRACE" in os.environ else []
         super().__init__([program("sim", "wire_line"), "--link", self.port, "--baud", str(baud), "--format",
-                          line_format, "--units", units, "--registers", str(registers), "--book", book], book)
+                          line_format, "--units", units, "--registers", str(registers), *trace])
 
     def bus(self, name="line", **more):
         """The bus as the daemon's configuration wants it."""
@@ -107,10 +98,8 @@ class WireLine(_Simulator):
 class WireTcp(_Simulator):
     """A Modbus TCP endpoint with many units."""
 
-    def __init__(self, folder, units="1-50", registers=20, book=True, name="tcp"):
-        argv = [program("sim", "wire_tcp"), "--units", units, "--registers", str(registers)]
-        path = os.path.join(folder, name + ".book")
-        super().__init__(argv + (["--book", path] if book else []), path)
+    def __init__(self, units="1-50", registers=20):
+        super().__init__([program("sim", "wire_tcp"), "--units", units, "--registers", str(registers)])
         self.port = self.place["tcp_port"]
 
     def bus(self, name="line", **more):

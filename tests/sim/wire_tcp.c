@@ -3,12 +3,12 @@
  * wire_tcp - a Modbus TCP endpoint on loopback with many units behind it, fast enough not to be what is
  * measured.
  *
- *     wire_tcp [--units 1-50] [--registers 20] [--book FILE]
+ *     wire_tcp [--units 1-50] [--registers 20]
  *
  * Says on stdout which port it has. Questions of one connection are answered one after the other: a unit's
  * latency holds up those behind it, as in a serial server; a unit that is late or dead holds up nobody.
  *
- * Orders on stdin, answers on stdout: those of unit_table.h, and "stats", "quit".
+ * Orders on stdin, answers on stdout: those of unit_table.h, and "stats", "book", "quit".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -175,6 +175,11 @@ static void obey(void *context, const char *order)
 {
     struct endpoint *e = context;
     bool done = true;
+    if (strcmp(order, "book") == 0) {
+        unit_table_print_book(&e->table, stdout);
+        fflush(stdout);
+        return;
+    }
     if (strcmp(order, "stats") == 0) {
         printf("{\"requests\": %llu, \"bad\": %llu, \"connections\": %llu, ", (unsigned long long)e->requests,
                (unsigned long long)e->bad, (unsigned long long)e->opened);
@@ -230,16 +235,13 @@ int main(int argc, char **argv)
 {
     static struct endpoint e;
     static const struct option options[] = {{"units", required_argument, NULL, 'u'},
-                                            {"book", required_argument, NULL, 'k'},
                                             {"registers", required_argument, NULL, 'r'},
                                             {NULL, 0, NULL, 0}};
-    const char *units = "1-50", *book = NULL;
+    const char *units = "1-50";
     int registers = 20;
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         if (c == 'u')
             units = optarg;
-        else if (c == 'k')
-            book = optarg;
         else if (c == 'r')
             registers = atoi(optarg);
         else
@@ -252,7 +254,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < CONNECTIONS_MAX; i++)
         e.connections[i].fd = -1;
     int port = listen_anywhere(&e);
-    if (port < 0 || (book && !unit_table_open_book(&e.table, book))) {
+    if (port < 0) {
         perror("wire_tcp");
         return 1;
     }
