@@ -22,6 +22,7 @@
 #include "text.h"
 
 struct run_options {
+    char **argv; /* main()'s own */
     const char *config_path;
     const char *profile_dir;
     const char *runtime_dir;
@@ -66,7 +67,9 @@ static int parse_options(int argc, char **argv, struct run_options *o)
         {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
-    *o = (struct run_options){.config_path = CMD_DEFAULT_CONFIG, .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
+    *o = (struct run_options){.argv = argv - 1, /* main() passed us the tail of it */
+                              .config_path = CMD_DEFAULT_CONFIG,
+                              .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
     for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
         switch (c) {
@@ -146,6 +149,15 @@ static void state_dir_of(const struct run_options *o, const struct config *c, ch
         slash[slash == ret ? 1 : 0] = '\0';
 }
 
+static void say_fallback(const struct run_options *o, struct run_config *rc)
+{
+    rc->state = "fallback";
+    log_line(LOG_PRI_ERROR, "FG-CONFIG-FALLBACK",
+             "%s: cannot be used; running on the last good configuration %s; correct the lines named above, "
+             "then run `fieldgate apply`",
+             o->config_path, rc->path);
+}
+
 static int load_fallback(const struct run_options *o, struct run_config *ret)
 {
     const char *dir = given_state_dir(o) ? given_state_dir(o) : CMD_DEFAULT_STATE_DIR;
@@ -162,12 +174,7 @@ static int load_fallback(const struct run_options *o, struct run_config *ret)
     int err = load_logged(&options, &ret->config);
     if (err < 0)
         return err;
-    ret->state = "fallback";
-    log_line(LOG_PRI_ERROR, "FG-CONFIG-FALLBACK",
-             "%s: cannot be used; running on the last good configuration %s; correct the lines named above, "
-             "then run "
-             "`fieldgate apply`",
-             o->config_path, ret->path);
+    say_fallback(o, ret);
     return 0;
 }
 
@@ -249,6 +256,15 @@ static int64_t first_retry_max_ms(void)
     return text ? strtoll(text, NULL, 10) : 20000;
 }
 
+/* A fresh process image: nothing of the old configuration can linger. The main process id stays. The signals
+ * stay blocked: one that comes before the new image waits for them must not end it. */
+static int start_again(const struct run_options *o)
+{
+    execv("/proc/self/exe", o->argv);
+    log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
+    return CMD_FAILED;
+}
+
 static int run_gateway(const struct run_options *o, struct run_config *rc, const sigset_t *signals,
                        enum run_end *ret_end)
 {
@@ -289,12 +305,34 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
     *ret_end = serve(g, o, signals);
     health_stopping();
     int64_t began = clock_mono_ms();
-    if (!gateway_stop(g))
-        _exit(CMD_DONE); /* a thread is still inside the resolver and uses what gateway_free() would free */
+    if (!gateway_stop(g)) /* a thread is still inside the resolver and uses what gateway_free() would free */
+        _exit(*ret_end == RUN_AGAIN ? start_again(o) : CMD_DONE);
     gateway_free(g);
     log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
              (long long)(clock_mono_ms() - began));
     return CMD_DONE;
+}
+
+/* A configuration without a mistake may still be one that nothing can run with: store.path names a folder
+ * that is not there. Worth a try only where the last good one keeps its readings elsewhere. */
+static bool fall_back(const struct run_options *o, struct run_config *rc)
+{
+    const char *dir = given_state_dir(o) ? given_state_dir(o) : CMD_DEFAULT_STATE_DIR;
+    struct run_config good = {0};
+    struct config_options options = {.path = good.path, .secrets_optional = true};
+    struct config_problems problems = {0};
+    if (strcmp(rc->state, "current") != 0 || config_kept_path(dir, good.path, sizeof good.path) < 0)
+        return false;
+    int err = config_load(&options, &good.config, &problems);
+    config_problems_free(&problems);
+    if (err < 0 || strcmp(good.config->store.path, rc->config->store.path) == 0) {
+        config_free(good.config);
+        return false;
+    }
+    say_fallback(o, &good);
+    config_free(rc->config);
+    *rc = good;
+    return true;
 }
 
 int cmd_run(int argc, char **argv)
@@ -318,13 +356,8 @@ int cmd_run(int argc, char **argv)
         return CMD_CONFIG;
     enum run_end end = RUN_STOP;
     int code = run_gateway(&o, &rc, &signals, &end);
+    if (code == CMD_FAILED && fall_back(&o, &rc))
+        code = run_gateway(&o, &rc, &signals, &end);
     config_free(rc.config);
-    if (code == CMD_DONE && end == RUN_AGAIN) {
-        /* A fresh process image: nothing of the old configuration can linger. The main process id stays. The
-         * signals stay blocked: one that comes before the new image waits for them must not end it. */
-        execv("/proc/self/exe", argv - 1); /* main() passed us the tail of its own vector */
-        log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
-        return CMD_FAILED;
-    }
-    return code;
+    return code == CMD_DONE && end == RUN_AGAIN ? start_again(&o) : code;
 }

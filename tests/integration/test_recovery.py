@@ -131,6 +131,23 @@ def test_a_broken_file_after_a_good_run_falls_back_to_the_last_good_one(stage):
     stage.wait_balanced()
 
 
+def test_a_store_path_that_cannot_be_used_falls_back_to_the_last_good_configuration(stage):
+    stage.counter_farm(1)
+    stage.up(every="100ms")
+    stage.subscriber.sample("counter-1")
+    settings = stage.settings(every="100ms")
+    settings["store"]["path"] = stage.path("no-such-folder", "buffer.db")
+    config_file.write(stage.config_path, settings)
+    done = stage.daemon.command("apply", "--config", stage.config_path, "--runtime-dir", stage.daemon.runtime,
+                                seconds=20)
+    assert done.returncode == 1, done
+    status = stage.daemon.wait_for_status(lambda s: s["config"] == "fallback")
+    assert status["store"]["path"] == os.path.join(stage.state_dir, "buffer.db")
+    assert "no-such-folder" in stage.daemon.lines("FG-START")[-2], stage.daemon.log()
+    grow(stage, 3)
+    stage.wait_balanced()
+
+
 def test_a_broken_file_without_a_good_one_ends_with_78(stage):
     stage.counter_farm(1)
     with open(stage.config_path, "w", encoding="utf-8") as file:

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Nothing outside delays the start or the stop: not a missing port, not a dead sensor, not an absent broker."""
 
+import os
+import signal
+import subprocess
+
 import pytest
 
 import settings as config_file
@@ -98,3 +102,40 @@ def test_a_second_daemon_on_the_same_store_is_refused(stage):
                                   "--state-dir", stage.state_dir, seconds=10)
     assert second.returncode == 1 and "FG-START" in second.stderr
     assert stage.daemon.running
+
+
+HANGING_RESOLVER = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <netdb.h>
+#include <string.h>
+#include <unistd.h>
+
+int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
+{
+    while (name && strstr(name, "hangs.example"))
+        pause();
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
+    return real(name, port, hints, ret);
+}
+"""
+
+
+def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, monkeypatch):
+    """In an outage the name server is out of reach, too."""
+    source, library = stage.path("hang.c"), stage.path("hang.so")
+    with open(source, "w", encoding="utf-8") as file:
+        file.write(HANGING_RESOLVER)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
+    stage.counter_farm(1)
+    stage.configure(settings_without_broker(stage, "mqtt://hangs.example:1883"))
+    monkeypatch.setenv("LD_PRELOAD", library)
+    monkeypatch.setenv("ASAN_OPTIONS", "verify_asan_link_order=0")
+    stage.start_daemon()
+    monkeypatch.undo()
+    first = stage.daemon.status()["started_ts"]
+    os.kill(stage.daemon.pid, signal.SIGHUP)
+    stage.daemon.wait_for_status(lambda s: s["started_ts"] != first)
+    code, seconds = stage.daemon.stop(STOP_WITHIN)
+    assert code == 0 and seconds < STOP_WITHIN
