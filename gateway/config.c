@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config.h"
 
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "config_load.h"
 #include "config_tables.h"
@@ -21,11 +25,35 @@ static void check_position(const struct config_loader *l)
                      latitude ? "longitude" : "latitude");
 }
 
+/* Only warnings: what is on the disk can change overnight, and a configuration that was good must still load.
+ */
+static void check_place(const struct config_loader *l, const struct config_at *at,
+                        const struct yaml_node *path)
+{
+    char folder[PATH_MAX];
+    struct stat st;
+    if (stat(path->text, &st) == 0 && S_ISDIR(st.st_mode)) {
+        config_warning(&l->file, path, at, _("is a folder; name the file in it, like %s/buffer.db"),
+                       path->text);
+        return;
+    }
+    int len =
+        snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path->text, '/') - path->text), path->text);
+    bool standard = strcmp(folder, "/var/lib/fieldgate") == 0; /* systemd makes it */
+    if (len > 0 && (size_t)len < sizeof folder && !standard && stat(folder, &st) < 0 && errno == ENOENT)
+        config_warning(&l->file, path, at, _("the folder %s is not there; make it, writable for the service"),
+                       folder);
+}
+
 static void check_store(const struct config_loader *l)
 {
     const struct yaml_node *path = yaml_doc_find(yaml_doc_find(l->root, "store"), "path");
     struct config_at store = {.key = "store"}, at = {.up = &store, .key = "path"};
-    if (path && path->kind == YAML_SCALAR && path->len > 0 && path->text[0] != '/')
+    if (!path || path->kind != YAML_SCALAR || path->len == 0)
+        return;
+    if (path->text[0] == '/')
+        check_place(l, &at, path);
+    else
         config_warning(&l->file, path, &at,
                        _("is a relative path, and the service starts in /; write the whole path"));
 }
