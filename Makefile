@@ -178,6 +178,11 @@ faults: $(B)/fieldgate crash
 	@echo "== faults with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults
 
+T ?= 10min
+.PHONY: soak
+soak: $(B)/fieldgate ## random faults for T=2h, judged by outside subscribers; FG_SEED=n repeats one round
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak.py $(T)
+
 .PHONY: test
 test: deps ## all that a contributor runs: sets itself up, under 15 minutes on 2 cores
 	@echo "== 1 of 5: build, unit tests, checks"

@@ -1,0 +1,437 @@
+# SPDX-License-Identifier: Apache-2.0
+"""world - a farm, a gateway with two uplinks, three brokers behind bad links, and a hand that executes a plan.
+
+The uplink "province" is sent to the site province-a or province-b (its address is edited in mid-outage), "market"
+to the site market. Each site has a link (proxy), a mosquitto and a subscriber of its own, which is always there
+before its broker can take a message: what is acknowledged while nobody is subscribed is the broker's loss.
+
+The judge is a ledger for each uplink, made of what the sensors served and what the subscribers got.
+"""
+
+import os
+import subprocess
+import time
+
+import paho.mqtt.publish as publish
+
+import settings as config_file
+from broker import Broker
+from fixtures import validate_messages
+from ledger import Ledger
+from proxy import BOTH, DOWN, UP, Proxy
+from schedule import SITES
+from subscriber import Subscriber
+
+COMMIT_MS = 500
+# Beside commit_every: one poll in progress, and the flush of a commit on a busy disk.
+IN_PROGRESS_MS = 600
+# How long after its disk is well again the daemon may take to notice.
+DISK_RETRY_MS = 11000
+USERS = {"gw": "first-secret", "gw-new": "second-secret", "warehouse": "third-secret"}
+DISK_MIB = 24
+UPLINKS = {"province": SITES[:2], "market": SITES[2:]}
+
+
+def now_ms():
+    return time.time_ns() // 1000000
+
+
+class Site:
+    """A broker, the link to it, and who listens there."""
+
+    def __init__(self, stage, name):
+        self.name = name
+        self.broker = Broker(stage.path("broker-" + name), users=USERS)
+        stage.ends.callback(self.broker.kill)
+        self.broker.start()
+        self.link = Proxy(self.broker.port)
+        stage.ends.callback(self.link.close)
+        self.subscriber = Subscriber(self.broker.port, user=("warehouse", USERS["warehouse"]))
+        stage.ends.callback(self.subscriber.stop)
+        self.subscriber.start()
+        self.broker.save()
+        self._refused = False
+        self._markers = 0
+        self._subscriptions = 0
+
+    def begin_link(self, kind, value):
+        self._refused = self._refused or kind == "refuse"
+        action = {"refuse": self.link.refuse, "hold": lambda: self.link.hold(BOTH),
+                  "hold_up": lambda: self.link.hold((UP,)), "hold_down": lambda: self.link.hold((DOWN,)),
+                  "delay": lambda: self.link.delay(value), "rate": lambda: self.link.rate(value),
+                  "reset": self.link.reset, "half_close": lambda: self.link.half_close(value)}
+        action[kind]()
+
+    def clear_link(self, how="as before"):
+        if how == "after reset":
+            self.link.reset()
+        self.link.clear()
+        self._refused = False
+        self._admit()
+
+    def begin_broker(self, kind):
+        self._subscriptions = self.subscriber.subscriptions
+        if kind == "freeze":
+            self.broker.freeze()
+        elif kind == "restart":
+            self.broker.stop()
+        else:
+            self._drain()
+            self.broker.kill()
+            if kind == "forget":
+                os.unlink(os.path.join(self.broker.folder, "broker.db"))
+
+    def end_broker(self):
+        """Frozen or gone: it works again, and who listens is there before the gateway is."""
+        if self.broker.running:
+            self.broker.thaw()
+            return
+        self.broker.start()
+        self.subscriber.wait_subscribed(self._subscriptions + 1, 20)
+        self._admit()
+
+    def _admit(self):
+        if not self._refused and self.broker.running:
+            self.link.admit()
+
+    def _drain(self):
+        """Nothing more comes in, and what the broker took the subscriber has: now it may lose its memory."""
+        self.link.refuse()
+        self._markers += 1
+        topic = "marker/%d" % self._markers
+        publish.single(topic, b"", qos=1, hostname="127.0.0.1", port=self.broker.port,
+                       auth={"username": "warehouse", "password": USERS["warehouse"]})
+        self.subscriber.wait_for(lambda m: m.topic == topic, 20, topic)
+
+
+class Disk:
+    """A small tmpfs for the state folder, which can be filled and found read-only."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._ballast = os.path.join(folder, "ballast")
+        self._read_only = False
+
+    def mount(self):
+        """An error text, or None."""
+        os.makedirs(self._folder, exist_ok=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=%dm" % DISK_MIB, "tmpfs", self._folder],
+                              capture_output=True, text=True, check=False)
+        return None if done.returncode == 0 else "a tmpfs cannot be mounted here: " + done.stderr.strip()
+
+    def unmount(self):
+        subprocess.run(["umount", "-l", self._folder], check=True)
+
+    def fill(self, pages_left):
+        with open(self._ballast, "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(bytes(65536))
+            except OSError:
+                pass
+            size = file.seek(0, os.SEEK_END)
+            file.truncate(max(0, size - pages_left * 4096))
+
+    def make_read_only(self):
+        subprocess.run(["mount", "-o", "remount,ro", self._folder], check=True)
+        self._read_only = True
+
+    def heal(self):
+        """Whether there was something to heal."""
+        if self._read_only:
+            subprocess.run(["mount", "-o", "remount,rw", self._folder], check=True)
+        full = os.path.exists(self._ballast)
+        if full:
+            os.unlink(self._ballast)
+        was_ill = full or self._read_only
+        self._read_only = False
+        return was_ill
+
+
+class World:
+    """On an empty stage. say(text): where the story is told."""
+
+    def __init__(self, stage, disk=None, say=print):
+        self.stage = stage
+        self.say = say
+        self.disk = disk
+        self.sites = {}
+        self.ledgers = {}
+        self.kills = 0
+        self.applied = 0
+        self.ended_by_itself = 0
+        self._lost = []  # spans in which what was served need not have been committed, in wall ms
+        self._stops = []  # spans of orderly stops
+        self._disk_bad_since = None
+        self._disk_well_at = 0
+        self._should_run = False
+        self._province = {"site": "province-a", "topic": "fieldgate/v1/{gateway}", "client_id": "{gateway}-{uplink}",
+                          "user": "gw"}
+        self._edits = 0
+
+    def begin(self):
+        make_farm(self.stage)
+        for name in SITES:
+            self.sites[name] = Site(self.stage, name)
+        for user in USERS:
+            with open(self.stage.path("password-" + user), "w", encoding="utf-8") as file:
+                file.write(USERS[user] + "\n")
+            os.chmod(file.name, 0o600)
+        for uplink in UPLINKS:
+            self.ledgers[uplink] = Ledger.of_farm(self.stage.farm, uplink=uplink)
+        self._configure()
+        self.stage.start_daemon()
+        self._should_run = True
+        for name in ("province-a", "market"):
+            self.sites[name].subscriber.sample("grid", 20)
+
+    # -- the steps of a plan
+
+    def run(self, plan):
+        begin = time.monotonic()
+        for step in plan.steps:
+            self._supervise()
+            time.sleep(max(0.0, begin + step.at - time.monotonic()))
+            self.say("%d %s" % (now_ms() % 100000000, step.text()))
+            getattr(self, "_" + step.target)(step)
+
+    def _link(self, step):
+        site = self.sites[step.site]
+        if step.action == "clear":
+            site.clear_link(step.value)
+        else:
+            site.begin_link(step.action, step.value)
+
+    def _broker(self, step):
+        site = self.sites[step.site]
+        if step.action in ("thaw", "start"):
+            site.end_broker()
+        else:
+            site.begin_broker(step.action)
+
+    def _daemon(self, step):
+        if step.action == "start":
+            self._start()
+            return
+        before = now_ms()
+        running = self.stage.daemon.running
+        if step.action == "kill":
+            self.stage.daemon.kill()
+            self.kills += running
+        else:
+            code, _ = self.stage.daemon.stop(15)
+            assert code == 0 or not running or self._disk_in_doubt(), "the daemon stopped with %s" % code
+        self._should_run = False
+        self.stage.farm.sync()
+        self._stopped(before, step.action == "kill")
+
+    def _disk(self, step):
+        if step.action == "heal":
+            self._heal_disk()
+            return
+        if not self._disk_in_doubt():
+            self._disk_bad_since = now_ms()
+        if step.action == "full":
+            self.disk.fill(step.value)
+        else:
+            self.disk.make_read_only()
+
+    def _heal_disk(self):
+        if self.disk and self.disk.heal():
+            self._disk_well_at = now_ms()
+
+    def _config(self, step):
+        self._edits += 1
+        now = self._province
+        if step.action == "address":
+            now["site"] = "province-b" if now["site"] == "province-a" else "province-a"
+        elif step.action == "topic":
+            now["topic"] = "farms/%d/{gateway}" % self._edits
+        elif step.action == "client_id":
+            # What an old connection still holds must not come after the new one has begun.
+            for name in UPLINKS["province"]:
+                self.sites[name].link.reset()
+            now["client_id"] = "{gateway}-%d" % self._edits
+        else:
+            now["user"] = "gw-new" if now["user"] == "gw" else "gw"
+        self._configure()
+        self._apply()
+
+    # -- parts of steps
+
+    def _configure(self):
+        now = self._province
+        common = {"keepalive": "5s", "batch": {"max_delay": "200ms"}}
+        uplinks = [config_file.uplink(self.sites[now["site"]].link.url, topic=now["topic"], client_id=now["client_id"],
+                                      username=now["user"], password_file=self.stage.path("password-" + now["user"]),
+                                      **common),
+                   config_file.uplink(self.sites["market"].link.url, "market", username="gw",
+                                      password_file=self.stage.path("password-gw"), **common)]
+        settings = self.stage.settings(every="200ms", uplinks=uplinks)
+        settings["store"].update(commit_every="%dms" % COMMIT_MS, max_size="16MiB")
+        self.stage.configure(settings)
+
+    def _apply(self):
+        if not self.stage.daemon.running:  # only after a disk that refused it
+            self._supervise()
+            return
+        before = now_ms()
+        done = self.stage.daemon.command("apply", "--config", self.stage.config_path,
+                                         "--runtime-dir", self.stage.daemon.runtime, seconds=30)
+        assert done.returncode == 0 or self._disk_in_doubt(), "%s%s%s" % (
+            done.stdout, done.stderr, self.stage.daemon.log()[-3000:])
+        self._stopped(before)
+        self.applied += 1
+
+    def _start(self):
+        if not self.stage.daemon.running:
+            self.stage.daemon.start(wait=not self._disk_in_doubt())
+        self._should_run = True
+
+    def _supervise(self):
+        """As the service manager does. Only a disk that refuses everything is an excuse for ending by itself."""
+        if not self._should_run or self.stage.daemon.running:
+            return
+        assert self._disk_in_doubt(), "the daemon ended by itself:\n" + self.stage.daemon.log()[-3000:]
+        self.ended_by_itself += 1
+        self.say("           the daemon has ended by itself with %s" % self.stage.daemon.wait_exit(1))
+        self._stopped(now_ms())
+        self._start()
+
+    def _disk_in_doubt(self):
+        """It refuses, or has until so lately that not everything may be committed."""
+        return self._disk_bad_since is not None and (
+            self._disk_well_at < self._disk_bad_since or now_ms() < self._disk_well_at + DISK_RETRY_MS)
+
+    def _stopped(self, begin_ms, at_once=False):
+        """What was not committed is gone when it stops at once, or when the disk would not take it."""
+        if self._disk_in_doubt():
+            self._lost.append((self._disk_bad_since - COMMIT_MS - IN_PROGRESS_MS, now_ms()))
+        elif at_once:
+            self._lost.append((begin_ms - COMMIT_MS - IN_PROGRESS_MS, now_ms()))
+        else:
+            self._stops.append((begin_ms, now_ms()))
+
+    # -- judging
+
+    def settle(self, seconds=120):
+        """Everything is well again and nothing more is served; waits until the books agree. {uplink: Report}"""
+        for site in self.sites.values():
+            site.end_broker()
+            site.clear_link()
+        self._heal_disk()
+        self._supervise()
+        self._start()
+        self.stage.farm.mute()
+        deadline = time.monotonic() + seconds
+        while not all(self.settled(uplink, report) for uplink, report in self.reports().items()):
+            assert time.monotonic() < deadline, self._why()
+            time.sleep(0.5)
+        self.stage.daemon.wait_for_status(lambda s: all(u["waiting"] == 0 for u in s["uplinks"]), 30, "nothing waits")
+        reports = self.reports()
+        assert all(self.settled(uplink, report) for uplink, report in reports.items()), self._why()
+        return reports
+
+    def reports(self):
+        for uplink, names in UPLINKS.items():
+            for name in names:
+                self.ledgers[uplink].take(self.sites[name].subscriber)
+        return {uplink: ledger.report() for uplink, ledger in self.ledgers.items()}
+
+    def settled(self, uplink, report):
+        """Nothing is missing but what a kill may cost, and what was counted when the memory was full too."""
+        never_numbered = sum(int(e["count"]) for e in self.ledgers[uplink].events("samples_dropped")
+                             if e["reason"] == "queue_full")
+        return not report.errors and not report.holes and len(self.inexcusable(report)) <= never_numbered
+
+    def inexcusable(self, report):
+        """An orderly stop does not wait long for an answer: it may cost one poll of a bus."""
+        left, cut_short = [], set()
+        for device, poll in report.missing:
+            if any(begin <= poll.ts <= end for begin, end in self._lost):
+                continue
+            stop = next((begin for begin, end in self._stops if begin <= poll.ts <= end), None)
+            one = (stop, self.stage.farm.devices[device].bus)
+            if stop is None or one in cut_short:
+                left.append((device, poll))
+            cut_short.add(one)
+        return left
+
+    def _why(self):
+        lines = []
+        for uplink, report in self.reports().items():
+            lines += ["%s: %s" % (uplink, report.text())]
+            for device, poll in self.inexcusable(report)[:20]:
+                lines.append("%s: not excused: %s served at %d; about then arrived:" % (uplink, device, poll.ts))
+                lines += ["    %d %s" % (r.seq, r.body) for r in self.ledgers[uplink].samples(device)
+                          if abs(r.body["ts"] - poll.ts) < 1500]
+        return "\n".join(lines + ["excused: %s; orderly stops: %s" % (self._lost, self._stops), self.stage.daemon.log()[-4000:]])
+
+    def not_live_first(self):
+        """Returns of a link after which a backlog came although newer readings waited; and how many returns."""
+        found, returns = [], 0
+        for uplink, names in UPLINKS.items():
+            for name in names:
+                for message in first_after_return(self.sites[name].subscriber.messages()):
+                    returns += 1
+                    if message.lane != "live" and self._newer_waited(uplink, message):
+                        found.append((name, message.ms, message.payload[:200]))
+        return found, returns
+
+    def _newer_waited(self, uplink, message):
+        """Whether a reading that was certainly committed and newer than all of the message came after it."""
+        data = message.json
+        newest = max(r["seq"] for kind in ("samples", "events") for r in data.get(kind, ()))
+        committed = data["sent"] - COMMIT_MS - IN_PROGRESS_MS
+        return any(r.stream == data["stream"] and r.seq > newest and r.arrived_ms > message.ms
+                   and r.lane == "live" and r.body["ts"] < committed
+                   for r in self.ledgers[uplink].records.values())
+
+    def check_messages(self):
+        for site in self.sites.values():
+            validate_messages(site.subscriber.messages())
+
+    def summary(self, reports):
+        lines = ["%s: %s; %d numbers, %d streams" % (
+            uplink, report.text().splitlines()[0], len(self.ledgers[uplink].records),
+            len(self.ledgers[uplink].streams)) for uplink, report in reports.items()]
+        return "\n".join(lines + ["kills %d, configurations applied %d, returns of a link %d, connections taken %d" % (
+            self.kills, self.applied, self.not_live_first()[1], sum(s.link.accepted for s in self.sites.values()))])
+
+
+def judge(world):
+    """What must hold when everything is well again; ends the daemon. {uplink: Report}"""
+    reports = world.settle()
+    for uplink, report in reports.items():
+        assert report.delivered > 100, uplink + ": " + report.text()
+    late, returns = world.not_live_first()
+    assert not late, late
+    assert returns > 3
+    world.check_messages()
+    code, _ = world.stage.daemon.stop()
+    assert code == 0
+    return reports
+
+
+def make_farm(stage):
+    """All transports, single and several requests a poll."""
+    stage.standard_farm()
+    stage.farm.add_device("grid", "pumphouse", 2, "eastron-sdm120")
+    for unit in (2, 3):
+        stage.farm.add_device("field-%d" % unit, "field", unit, "counter")
+        stage.farm.add_device("house-%d" % unit, "greenhouse", unit, "counter")
+
+
+def first_after_return(messages):
+    """The first data message after each new connection of the gateway."""
+    connection = None
+    expected = False
+    for message in messages:
+        if message.retained:
+            continue
+        if message.kind == "state" and message.json["online"] and message.json["connection"] != connection:
+            connection = message.json["connection"]
+            expected = True
+        elif message.lane and expected:
+            expected = False
+            yield message
