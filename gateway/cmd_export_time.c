@@ -30,7 +30,7 @@ static int parse_ago(const char *text, int64_t now_ms, int64_t *ret_ms)
     char *unit;
     unsigned long n = strtoul(text, &unit, 10);
     int64_t ms = unit_ms(unit);
-    if (unit == text || unit - text > 6 || ms == 0)
+    if (!isdigit((unsigned char)text[0]) || unit - text > 6 || ms == 0)
         return FG_EINVALID;
     *ret_ms = now_ms - (int64_t)n * ms;
     return 0;
