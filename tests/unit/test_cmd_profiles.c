@@ -160,7 +160,7 @@ static void broken_profiles_are_reported_with_their_place_and_hide_no_other(void
     assert_has(o.err, BROKEN "/broken.yaml:2:1: error: ");
     assert_has(o.err, BROKEN "/torn.yaml:4:1: error: ");
     assert_has(o.out, "\ngood ");
-    assert_int_equal(lines(o.out), 2);
+    assert_int_equal(lines(o.out), 3);
     cmd_fini(&o);
     cmd_call(*state, cmd_profiles, ARGS("profiles", "--profiles", BROKEN, "broken"), &o);
     assert_int_equal(o.code, CMD_CONFIG);
@@ -197,8 +197,8 @@ static void names_come_sorted_and_once_from_all_folders(void **state)
     write_text(path, "x", 1);
     const char *const folders[] = {own, "/nowhere", BROKEN, NULL};
     assert_int_equal(config_profile_names(folders, &names, &count), 0);
-    assert_int_equal(count, 5);
-    static const char *const expected[] = {"a", "broken", "good", "hollow", "torn"};
+    assert_int_equal(count, 6);
+    static const char *const expected[] = {"a", "broken", "counter", "good", "hollow", "torn"};
     for (size_t i = 0; i < count; i++)
         assert_string_equal(names[i], expected[i]);
     assert_int_equal(config_profile_find(folders, "good", path, sizeof(path)), 0);
