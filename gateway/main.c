@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* main - finds the command and hands over. */
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -50,6 +51,18 @@ int cmd_version(int argc, char **argv)
     return CMD_DONE;
 }
 
+/* What could not be written was not done, whatever the command thinks. */
+static int finish(int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    if (errno != EPIPE) /* `fieldgate show | head` is nothing to complain about */
+        fprintf(stderr, _("fieldgate: the output cannot be written: %s\n"),
+                errno != 0 ? strerror(errno) : _("some of it is missing"));
+    return code == CMD_DONE ? CMD_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
     text_init();
@@ -61,13 +74,13 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 || strcmp(argv[1], "help") == 0) {
         usage(stdout);
-        return CMD_DONE;
+        return finish(CMD_DONE);
     }
     if (strcmp(argv[1], "--version") == 0)
-        return cmd_version(1, argv);
+        return finish(cmd_version(1, argv));
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
-            return commands[i].run(argc - 1, argv + 1);
+            return finish(commands[i].run(argc - 1, argv + 1));
     fprintf(stderr, _("fieldgate: there is no command \"%s\"\n"), argv[1]);
     usage(stderr);
     return CMD_USAGE;

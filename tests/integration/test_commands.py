@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 
 import yaml
@@ -174,3 +175,14 @@ def test_version_and_usage(stage):
     assert stage.daemon.command("version").stdout.startswith("fieldgate ")
     assert stage.daemon.command("dance").returncode == 64
     assert stage.daemon.command("check", "--nonsense").returncode == 64
+
+
+def test_output_that_cannot_be_written_is_a_failure(stage):
+    stage.counter_farm(1)
+    stage.up(every="200ms")
+    for command in (["version"], ["--help"], ["check", "--config", stage.config_path],
+                    ["show", "--config", stage.config_path], ["status", "--runtime-dir", stage.daemon.runtime]):
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            done = subprocess.run([stage.daemon.binary, *command], stdout=full, stderr=subprocess.PIPE, text=True,
+                                  timeout=10, check=False)
+        assert done.returncode == 1 and done.stderr, (command, done)
