@@ -373,6 +373,8 @@ int store_export_read(struct store_export *e, uint64_t from, uint64_t to,
                       const struct store_export_batch **ret, struct err_note *note)
 {
     clear(e);
+    if (to > INT64_MAX) /* SQLite's numbers are signed */
+        to = INT64_MAX;
     int rc = sqlite3_exec(e->db, "BEGIN", NULL, NULL, NULL);
     if (rc == SQLITE_OK)
         rc = read_streams(e);

@@ -9,6 +9,7 @@
 #include "../../gateway/cmd_export_format.h"
 #include "../../gateway/cmd_export_time.h"
 #include "../../gateway/layout.h"
+#include "../../gateway/store_export.h"
 
 /* ---- times ---- */
 
@@ -613,6 +614,36 @@ static void chmod_all(const struct fixture *f, mode_t folder, mode_t files)
     assert_int_equal(chmod(f->folder, folder), 0);
 }
 
+static void a_long_export_lets_the_log_start_over(void **state)
+{
+    struct fixture *f = *state;
+    struct store_export *e;
+    const struct store_export_batch *b;
+    struct err_note note;
+    struct stat st;
+    char wal[128];
+    uint64_t next = 1, records = 0;
+    snprintf(wal, sizeof wal, "%s-wal", f->path);
+    f->options.max_bytes = 1024 * 1024;
+    fixture_open(f);
+    append_and_wait(f, 600);
+    assert_int_equal(store_export_open(f->path, &e, &note), 0);
+    /* 200 commits of several pages each, and somebody who reads 500 records now and then. */
+    for (int i = 0; i < 200; i++) {
+        append_and_wait(f, 10);
+        if (i % 50 > 0)
+            continue;
+        assert_int_equal(store_export_read(e, next, UINT64_MAX, &b, &note), 0);
+        assert_true(b->count > 0 && b->records[0].seq == next && b->damaged == 0);
+        next = b->records[b->count - 1].seq + 1;
+        records += b->count;
+    }
+    assert_int_equal(records, next - 1);
+    store_export_close(e);
+    assert_int_equal(stat(wal, &st), 0);
+    assert_true(st.st_size < 256 * 1024);
+}
+
 static void who_may_only_read_can_export(void **state)
 {
     struct fixture *f = *state;
@@ -662,6 +693,7 @@ int main(int argc, char **argv)
         TEST(what_is_no_database_of_ours_is_refused),
         TEST(after_a_crash_all_is_exported_and_the_log_stays),
         TEST(a_copy_with_its_log_is_exported_whole),
+        TEST(a_long_export_lets_the_log_start_over),
         TEST(who_may_only_read_can_export),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
