@@ -400,6 +400,7 @@ int modbus_driver_open(const struct modbus_options *options, struct driver **ret
     }
     struct modbus_link_options link = {.protocol = options->protocol,
                                        .port = options->port,
+                                       .rs485 = options->rs485,
                                        .host = options->host,
                                        .tcp_port = options->tcp_port,
                                        .shared = options->device_count > 1};

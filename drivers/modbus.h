@@ -15,6 +15,13 @@
 
 enum modbus_protocol { MODBUS_RTU, MODBUS_TCP, MODBUS_RTU_OVER_TCP };
 
+/* Who switches the transceiver to sending: the kernel's driver by the port's RTS line, when it can. */
+enum modbus_rs485 {
+    MODBUS_RS485_AUTO, /* as the port is set already; most adapters switch by themselves */
+    MODBUS_RS485_ON,
+    MODBUS_RS485_OFF
+};
+
 struct modbus_line {
     int baud;       /* bits per second */
     char format[4]; /* "8N1", "8E1", "8O1", "8N2" */
@@ -35,8 +42,9 @@ struct modbus_device_options {
 struct modbus_options {
     const char *bus; /* name, for notes */
     enum modbus_protocol protocol;
-    const char *port; /* RTU: device node */
-    const char *host; /* TCP: name or address */
+    const char *port;        /* RTU: device node */
+    enum modbus_rs485 rs485; /* RTU */
+    const char *host;        /* TCP: name or address */
     int tcp_port;
     int tries; /* attempts per request, 1 or more */
     const struct modbus_device_options *devices;

@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/serial.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
@@ -14,9 +16,11 @@ static const struct {
     int baud;
     speed_t code;
 } speeds[] = {
-    {1200, B1200},     {1800, B1800},     {2400, B2400},     {4800, B4800},     {9600, B9600},
-    {19200, B19200},   {38400, B38400},   {57600, B57600},   {115200, B115200}, {230400, B230400},
-    {460800, B460800}, {500000, B500000}, {576000, B576000}, {921600, B921600}, {1000000, B1000000},
+    {300, B300},         {600, B600},         {1200, B1200},       {1800, B1800},       {2400, B2400},
+    {4800, B4800},       {9600, B9600},       {19200, B19200},     {38400, B38400},     {57600, B57600},
+    {115200, B115200},   {230400, B230400},   {460800, B460800},   {500000, B500000},   {576000, B576000},
+    {921600, B921600},   {1000000, B1000000}, {1152000, B1152000}, {1500000, B1500000}, {2000000, B2000000},
+    {2500000, B2500000}, {3000000, B3000000}, {3500000, B3500000}, {4000000, B4000000},
 };
 
 static bool find_speed(int baud, speed_t *ret)
@@ -99,6 +103,29 @@ int modbus_line_lock(const char *port, struct err_note *note)
         return fd;
     close(fd);
     return modbus_line_explain(port, error, note);
+}
+
+int modbus_line_rs485(int fd, const char *port, enum modbus_rs485 mode, struct err_note *note)
+{
+    struct serial_rs485 s = {0};
+    if (mode == MODBUS_RS485_AUTO)
+        return 0;
+    if (ioctl(fd, TIOCGRS485, &s) < 0) {
+        if (mode == MODBUS_RS485_OFF) /* it knows no other way */
+            return 0;
+        return err_note(note, FG_EIO,
+                        "%s: its driver cannot switch the direction (rs485: on); most USB adapters do that "
+                        "by themselves: write rs485: auto",
+                        port);
+    }
+    uint32_t direction = SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND | SER_RS485_RTS_AFTER_SEND;
+    s.flags &= ~direction;
+    if (mode == MODBUS_RS485_ON)
+        s.flags |= SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND;
+    if (ioctl(fd, TIOCSRS485, &s) < 0)
+        return err_note(note, FG_EIO, "%s: rs485: %s is refused: %s; write rs485: auto", port,
+                        mode == MODBUS_RS485_ON ? "on" : "off", strerrordesc_np(errno));
+    return 0;
 }
 
 int modbus_line_apply(int fd, const char *port, const struct modbus_line *line, struct err_note *note)

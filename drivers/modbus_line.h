@@ -27,6 +27,9 @@ int64_t modbus_line_silence_us(const struct modbus_line *line);
 int modbus_line_explain(const char *port, int error, struct err_note *note);
 /* Opens the port only to lock it against other programs; a descriptor or an error. */
 int modbus_line_lock(const char *port, struct err_note *note);
+/* Sets whether the kernel switches the direction of an open port. A port that cannot and is not asked to is
+ * fine. */
+int modbus_line_rs485(int fd, const char *port, enum modbus_rs485 mode, struct err_note *note);
 /* Switches an open port to this speed and format; what was received before is thrown away. */
 int modbus_line_apply(int fd, const char *port, const struct modbus_line *line, struct err_note *note);
 

@@ -50,6 +50,7 @@ int modbus_link_new(const struct modbus_link_options *options, struct modbus_lin
     l->protocol = options->protocol;
     l->tcp_port = options->tcp_port;
     l->shared = options->shared;
+    l->rs485 = options->rs485;
     l->line = options->line;
     l->fd = l->lock_fd = -1;
     l->cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -91,6 +92,8 @@ static int open_serial(struct modbus_link *l, struct err_note *note)
     l->fd = modbus_get_socket(l->serial);
     if (ioctl(l->fd, TIOCEXCL) < 0)
         return modbus_line_explain(l->port, errno, note);
+    if (modbus_line_rs485(l->fd, l->port, l->rs485, note) < 0)
+        return FG_EIO;
     return modbus_line_apply(l->fd, l->port, &l->line, note);
 }
 

@@ -27,8 +27,9 @@ struct modbus_link;
 
 struct modbus_link_options {
     enum modbus_protocol protocol;
-    const char *port; /* RTU */
-    const char *host; /* TCP */
+    const char *port;        /* RTU */
+    enum modbus_rs485 rs485; /* RTU */
+    const char *host;        /* TCP */
     int tcp_port;
     struct modbus_line line; /* RTU: of the first device; every request brings its own */
     bool shared;             /* more than one unit is asked over it */

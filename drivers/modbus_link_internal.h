@@ -25,6 +25,7 @@ struct modbus_link {
     char *port, *host;
     int tcp_port;
     bool shared;
+    enum modbus_rs485 rs485;
     struct _modbus *serial; /* libmodbus's context; NULL for sockets */
     int lock_fd;            /* holds the port's lock; -1 when closed */
     int fd;                 /* -1 when closed */

@@ -53,6 +53,7 @@ struct config_bus {
     char *name;
     enum modbus_protocol protocol;
     char *port; /* rtu */
+    enum modbus_rs485 rs485;
     struct modbus_line line;
     char *host; /* tcp, rtu_over_tcp */
     int tcp_port;

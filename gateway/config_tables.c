@@ -95,6 +95,8 @@ const struct config_word config_frames[] = {{"8N1", 0}, {"8E1", 1}, {"8O1", 2}, 
 
 static const struct config_word protocols[] = {
     {"rtu", MODBUS_RTU}, {"tcp", MODBUS_TCP}, {"rtu_over_tcp", MODBUS_RTU_OVER_TCP}, {NULL, 0}};
+static const struct config_word rs485_modes[] = {
+    {"auto", MODBUS_RS485_AUTO}, {"on", MODBUS_RS485_ON}, {"off", MODBUS_RS485_OFF}, {NULL, 0}};
 static const struct config_key bus_keys[] = {
     {"name", CONFIG_NAME, true, AT(struct config_bus, name), .text = "The bus' name; devices refer to it."},
     {"protocol", CONFIG_WORD, true, AT(struct config_bus, protocol), .words = protocols,
@@ -106,6 +108,10 @@ static const struct config_key bus_keys[] = {
      .words = config_bauds, .text = "Bits per second."},
     {"format", CONFIG_FRAME, .protocols = CONFIG_ON_RTU, AT(struct config_bus, line.format),
      .otherwise = "8N1", .words = config_frames, .text = "Data bits, parity (None, Even, Odd), stop bits."},
+    {"rs485", CONFIG_WORD, .protocols = CONFIG_ON_RTU, AT(struct config_bus, rs485), .otherwise = "auto",
+     .words = rs485_modes,
+     .text = "Whether the kernel switches a UART's transceiver by RTS: auto leaves the port as it is set; "
+             "USB adapters switch by themselves."},
     {"host", CONFIG_TEXT, true, .protocols = CONFIG_ON_TCP | CONFIG_ON_RTU_OVER_TCP,
      AT(struct config_bus, host), .max = 253, .text = "Name or address of the device or serial server."},
     {"tcp_port", CONFIG_INT, .protocols = CONFIG_ON_TCP | CONFIG_ON_RTU_OVER_TCP,

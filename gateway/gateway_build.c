@@ -112,6 +112,7 @@ int gateway_open_driver(const struct config_bus *b, const struct modbus_device_o
         .bus = b->name,
         .protocol = b->protocol,
         .port = b->port,
+        .rs485 = b->rs485,
         .host = b->host,
         .tcp_port = b->tcp_port,
         .tries = TRIES,

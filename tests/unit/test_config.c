@@ -2,7 +2,9 @@
 /* What a configuration means once it is read; what is said about bad ones is in test_config_messages.c. */
 #include <dirent.h>
 
+#include "../../drivers/modbus_line.h"
 #include "../../gateway/config_counter.h"
+#include "../../gateway/config_tables.h"
 #include "../../gateway/json.h"
 #include "../../gateway/layout.h"
 #include "config_fixture.h"
@@ -375,6 +377,19 @@ static void the_schema_is_json_and_knows_every_section(void **state)
     buf_fini(&out);
 }
 
+static void every_speed_and_format_of_the_tables_can_be_set(void **state)
+{
+    (void)state;
+    struct err_note note;
+    for (const struct config_word *w = config_bauds; w->word; w++)
+        for (const struct config_word *f = config_frames; f->word; f++) {
+            struct modbus_line line = {.baud = (int)w->value};
+            snprintf(line.format, sizeof(line.format), "%s", f->word);
+            if (modbus_line_check(&line, &note) < 0)
+                fail_msg("%s", note.text);
+        }
+}
+
 static void the_reference_describes_every_key_that_can_be_shown(void **state)
 {
     (void)state;
@@ -384,7 +399,7 @@ static void the_reference_describes_every_key_that_can_be_shown(void **state)
     char *text = shown(c), *rest = text, *line;
     while ((line = strsep(&rest, "\n"))) {
         char key[64], wanted[80];
-        if (sscanf(line, " - %63[a-z_]:", key) != 1 && sscanf(line, " %63[a-z_]:", key) != 1)
+        if (sscanf(line, " - %63[a-z0-9_]:", key) != 1 && sscanf(line, " %63[a-z0-9_]:", key) != 1)
             continue;
         snprintf(wanted, sizeof(wanted), "| `%s` |", key);
         if (!strstr(reference.data, wanted))
@@ -413,6 +428,7 @@ int main(void)
         cmocka_unit_test(topics_and_client_ids_are_completed_once_the_gateway_is_known),
         WITH_FOLDER(an_id_made_at_first_start_becomes_the_gateways_id),
         cmocka_unit_test(the_schema_is_json_and_knows_every_section),
+        cmocka_unit_test(every_speed_and_format_of_the_tables_can_be_set),
         cmocka_unit_test(the_reference_describes_every_key_that_can_be_shown),
     };
     return cmocka_run_group_tests(tests, enter_source, NULL);

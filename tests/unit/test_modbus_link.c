@@ -382,6 +382,29 @@ static void what_is_no_port_is_told(void **state)
     modbus_link_free(l);
 }
 
+/* A pseudo terminal knows no direction, as most USB adapters. */
+static void a_port_that_cannot_switch_direction_says_so_only_when_it_is_asked_to(void **state)
+{
+    struct bench *b = *state;
+    static const enum modbus_rs485 modes[] = {MODBUS_RS485_AUTO, MODBUS_RS485_OFF, MODBUS_RS485_ON};
+    modbus_link_release(b->link);
+    for (size_t i = 0; i < 3; i++) {
+        struct modbus_link_options o = {
+            .protocol = MODBUS_RTU, .port = b->slave.path, .rs485 = modes[i], .line = {115200, "8N1"}};
+        struct modbus_link *l;
+        struct err_note note;
+        assert_int_equal(modbus_link_new(&o, &l, &note), 0);
+        struct modbus_answer a = ask(l, 1, 0, 2);
+        if (modes[i] == MODBUS_RS485_ON) {
+            assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+            assert_non_null(strstr(a.note.text, "write rs485: auto"));
+        } else {
+            assert_values(&a, 1, 0, 2);
+        }
+        modbus_link_free(l);
+    }
+}
+
 static void a_port_has_one_user(void **state)
 {
     struct bench *b = *state;
@@ -537,6 +560,7 @@ int main(void)
         ON(rtu, a_lost_port_is_found_again),
         cmocka_unit_test(a_missing_port_is_named),
         cmocka_unit_test(what_is_no_port_is_told),
+        ON(rtu, a_port_that_cannot_switch_direction_says_so_only_when_it_is_asked_to),
         ON(rtu, a_port_has_one_user),
         cmocka_unit_test(a_speed_nobody_knows_is_refused),
         cmocka_unit_test(a_refused_connection_names_host_and_port),
