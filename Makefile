@@ -38,7 +38,9 @@ C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tes
 
 # A temporary folder and a Python that leaves no caches behind: `git status` is clean after every target.
 export PYTHONDONTWRITEBYTECODE := 1
-PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5
+# These tests wait most of their time, so more of them than cores run side by side.
+WORKERS ?= 4
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5 -n $(WORKERS)
 
 .PHONY: all
 all: $(B)/fieldgate ## build the program

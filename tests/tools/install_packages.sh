@@ -9,8 +9,8 @@ for purpose in "$@"; do
     build) packages="$packages gcc libc6-dev make libmodbus-dev libpaho-mqtt-dev libsqlite3-dev libyaml-dev
             libcjson-dev zlib1g-dev libssl-dev libsystemd-dev" ;;
     demo) packages="$packages mosquitto python3 python3-paho-mqtt python3-yaml" ;;
-    test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pymodbus
-            python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
+    test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pytest-xdist
+            python3-pymodbus python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
             sqlite3 systemd" ;;
     *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
