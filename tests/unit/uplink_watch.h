@@ -61,8 +61,8 @@ static inline void watch_record(struct watch *w, const cJSON *record, char lane)
     cJSON_free(text);
 }
 
-/* The backlog is in order when each message begins behind the end of the one before. A message seen before does
- * not count: a broker that was restarted brings its subscriber again what it was not sure of. */
+/* The backlog is in order when each message begins behind the end of the one before. A message seen before
+ * does not count: a broker that was restarted brings its subscriber again what it was not sure of. */
 static inline void watch_order(struct watch *w, uint64_t first, uint64_t last)
 {
     if (w->arrivals[first] > 1)
