@@ -76,8 +76,9 @@ static void a_busy_half_minute_is_half_of_the_last_minute(void **state)
     assert_int_equal(modbus_busy_permille(&b, start), 0);
     modbus_busy_note(&b, start, start + 3 * s);
     assert_int_equal(modbus_busy_permille(&b, start + 4 * s), 750);
-    modbus_busy_note(&b, start + 3 * s, start + 30 * s);             /* over several slots at once */
-    assert_int_equal(modbus_busy_permille(&b, start + 60 * s), 454); /* 25 s of the 55 s that its slots cover */
+    modbus_busy_note(&b, start + 3 * s, start + 30 * s); /* over several slots at once */
+    assert_int_equal(modbus_busy_permille(&b, start + 60 * s),
+                     454); /* 25 s of the 55 s that its slots cover */
     assert_int_equal(modbus_busy_permille(&b, start + 200 * s), 0);
     modbus_busy_note(&b, start + 200 * s, start + 260 * s);
     assert_int_equal(modbus_busy_permille(&b, start + 260 * s), 1000);
