@@ -148,9 +148,11 @@ int cmd_export_time_parse(const char *text, int64_t now_ms, bool end, int64_t *r
 void cmd_export_time_format(int64_t ms, char ret[CMD_EXPORT_TIME_TEXT])
 {
     int64_t rest = ms % 1000;
-    if (rest < 0)
+    time_t t = (time_t)(ms / 1000); /* towards 0 */
+    if (rest < 0) {
         rest += 1000;
-    time_t t = (time_t)((ms - rest) / 1000);
+        t--;
+    }
     struct tm tm;
     ret[0] = '\0';
     if (!gmtime_r(&t, &tm) || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900)
