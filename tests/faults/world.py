@@ -137,15 +137,11 @@ class Disk:
         self._read_only = True
 
     def heal(self):
-        """Whether there was something to heal."""
         if self._read_only:
             subprocess.run(["mount", "-o", "remount,rw", self._folder], check=True)
-        full = os.path.exists(self._ballast)
-        if full:
+            self._read_only = False
+        if os.path.exists(self._ballast):
             os.unlink(self._ballast)
-        was_ill = full or self._read_only
-        self._read_only = False
-        return was_ill
 
 
 class World:
@@ -162,8 +158,8 @@ class World:
         self.ended_by_itself = 0
         self._lost = []  # spans in which what was served need not have been committed, in wall ms
         self._stops = []  # spans of orderly stops
-        self._disk_bad_since = None
-        self._disk_well_at = 0
+        self._disk_ill = False
+        self._disk_bad_since = self._disk_well_at = 0  # wall ms
         self._should_run = False
         self._province = {"site": "province-a", "topic": "fieldgate/v1/{gateway}", "client_id": "{gateway}-{uplink}",
                           "user": "gw"}
@@ -231,13 +227,16 @@ class World:
             return
         if not self._disk_in_doubt():
             self._disk_bad_since = now_ms()
+        self._disk_ill = True
         if step.action == "full":
             self.disk.fill(step.value)
         else:
             self.disk.make_read_only()
 
     def _heal_disk(self):
-        if self.disk and self.disk.heal():
+        if self._disk_ill:
+            self.disk.heal()
+            self._disk_ill = False
             self._disk_well_at = now_ms()
 
     def _config(self, step):
@@ -300,8 +299,7 @@ class World:
 
     def _disk_in_doubt(self):
         """It refuses, or has until so lately that not everything may be committed."""
-        return self._disk_bad_since is not None and (
-            self._disk_well_at < self._disk_bad_since or now_ms() < self._disk_well_at + DISK_RETRY_MS)
+        return self._disk_ill or now_ms() < self._disk_well_at + DISK_RETRY_MS
 
     def _stopped(self, begin_ms, at_once=False):
         """What was not committed is gone when it stops at once, or when the disk would not take it."""
@@ -392,9 +390,10 @@ class World:
             validate_messages(site.subscriber.messages())
 
     def summary(self, reports):
-        lines = ["%s: %s; %d numbers, %d streams" % (
+        lines = ["%s: %s; %d numbers; streams: %s" % (
             uplink, report.text().splitlines()[0], len(self.ledgers[uplink].records),
-            len(self.ledgers[uplink].streams)) for uplink, report in reports.items()]
+            ", ".join(e["reason"] for e in self.ledgers[uplink].events("stream_opened")))
+            for uplink, report in reports.items()]
         return "\n".join(lines + ["kills %d, configurations applied %d, returns of a link %d, connections taken %d" % (
             self.kills, self.applied, self.not_live_first()[1], sum(s.link.accepted for s in self.sites.values()))])
 
