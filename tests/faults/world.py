@@ -156,6 +156,7 @@ class World:
         self.kills = 0
         self.applied = 0
         self.ended_by_itself = 0
+        self.cut_short = 0  # polls that an orderly stop cost, by the last look
         self._lost = []  # spans in which what was served need not have been committed, in wall ms
         self._stops = []  # spans of orderly stops
         self._disk_ill = False
@@ -343,7 +344,8 @@ class World:
         return not report.errors and not report.holes and len(self.inexcusable(report)) <= never_numbered
 
     def inexcusable(self, report):
-        """An orderly stop does not wait long for an answer: it may cost one poll of a bus."""
+        """An orderly stop may cost the one poll of a bus that is in progress. (Seen on a busy machine on RTU over TCP
+        only, and not explained: the stop leaves an answer 1.25 s. The summary counts them.)"""
         left, cut_short = [], set()
         for device, poll in report.missing:
             if any(begin <= poll.ts <= end for begin, end in self._lost):
@@ -353,6 +355,7 @@ class World:
             if stop is None or one in cut_short:
                 left.append((device, poll))
             cut_short.add(one)
+        self.cut_short = len(cut_short)
         return left
 
     def _why(self):
@@ -394,8 +397,11 @@ class World:
             uplink, report.text().splitlines()[0], len(self.ledgers[uplink].records),
             ", ".join(e["reason"] for e in self.ledgers[uplink].events("stream_opened")))
             for uplink, report in reports.items()]
-        return "\n".join(lines + ["kills %d, configurations applied %d, returns of a link %d, connections taken %d" % (
-            self.kills, self.applied, self.not_live_first()[1], sum(s.link.accepted for s in self.sites.values()))])
+        return "\n".join(lines + [
+            "kills %d, configurations applied %d, returns of a link %d, connections taken %d, polls cut short by a stop %d"
+            ", ends by itself %d" % (self.kills, self.applied, self.not_live_first()[1],
+                                     sum(s.link.accepted for s in self.sites.values()), self.cut_short,
+                                     self.ended_by_itself)])
 
 
 def judge(world):
