@@ -65,9 +65,10 @@ static bool all_progress(struct gateway *g)
             late = g->options.config->uplinks[i].name;
     if (g->control && pulse_late(control_pulse(g->control), now))
         late = CONTROL_NAME;
-    if (late)
+    if (late && late != g->late) /* once for each that hangs, not once a second */
         log_line(LOG_PRI_ERROR, "FG-LATE",
                  "part=%s: makes no progress; the watchdog will restart the service", late);
+    g->late = late;
     return !late;
 }
 

@@ -45,6 +45,7 @@ struct gateway {
     _Atomic bool clock_trusted;
     struct buf layout, labels, position;
     int64_t started_wall_ms, started_mono_ms;
+    const char *late; /* the part that was late at the last look; NULL: none */
     bool disk_failing;
     uint64_t queue_dropped;
 };
