@@ -16,9 +16,12 @@ LIBS := -lmodbus -lpaho-mqtt3as -lsqlite3 -lyaml -lcjson -lz -lssl -lcrypto -lsy
 
 CFLAGS_release  := -O2 -g -D_FORTIFY_SOURCE=2 -fstack-protector-strong -fPIE
 CFLAGS_asan     := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer
+# Warnings are those of gcc; clang has others.
+CFLAGS_fuzz     := -O1 -g -w -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
 CFLAGS_tsan     := -O1 -g -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
 LDFLAGS_asan    := -fsanitize=address,undefined
+LDFLAGS_fuzz    := -fsanitize=address,undefined
 LDFLAGS_tsan    := -fsanitize=thread
 
 # Truncation is what snprintf is for; that warning changes its mind with the optimisation level.
@@ -200,11 +203,30 @@ test: deps ## all that a contributor runs: sets itself up, under 15 minutes on 2
 	@$(MAKE) --no-print-directory faults
 	@echo "== make test: everything passed"
 
+# Seconds for each fuzzer; what it finds stays in build/fuzz.
+FUZZ_SECONDS ?= 60
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+
+$(B)/fuzz/%: tests/fuzz/%.c $(B)/libfieldgate.a
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libfieldgate.a $(LIBS)
+
+.PHONY: fuzz
+fuzz: ## libFuzzer on frames, profiles and configurations, FUZZ_SECONDS=60 each
+	@tests/tools/install_packages.sh build fuzz
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers
+	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(FUZZERS)
+
+.PHONY: fuzzers
+fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
+
 .PHONY: ci
 ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
 	@$(MAKE) --no-print-directory FLAVOR=tsan integration
 	@$(MAKE) --no-print-directory FLAVOR=asan faults
+	@echo "== fuzzers"
+	@$(MAKE) --no-print-directory fuzz
 	@echo "== install into an empty root, and away again"
 	@tests/tools/try_install.sh
 	@echo "== the demo, as a newcomer would run it"

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for the named purposes: build, demo, test.
+# Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz.
 set -eu
 
 packages=
@@ -12,6 +12,7 @@ for purpose in "$@"; do
     test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pytest-xdist
             python3-pymodbus python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
             sqlite3 systemd" ;;
+    fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
     *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
 done
