@@ -66,7 +66,10 @@ static size_t find_places(struct search *f, const struct layout *l)
 {
     size_t known = 0;
     for (size_t i = 0; i < f->count; i++) {
-        f->places[i] = f->wanted[i].found ? (struct place){0} : find(f, l, &f->wanted[i]);
+        if (f->wanted[i].found)
+            memset(&f->places[i], 0, sizeof f->places[i]);
+        else
+            f->places[i] = find(f, l, &f->wanted[i]);
         known += f->places[i].known;
     }
     return known;
