@@ -11,11 +11,6 @@
 #include "store_file.h"
 #include "store_schema.h"
 
-/* The crash test builds the store once with NORMAL, to see that it then finds losses. */
-#ifndef FG_STORE_SYNCHRONOUS
-#define FG_STORE_SYNCHRONOUS "FULL"
-#endif
-
 #define MIN_BYTES (512 * 1024)
 #define CHECK_WHOLE_PAGES 8192 /* 16 MiB: about a second on a slow card */
 
@@ -211,7 +206,7 @@ static int set_pragmas(struct store_db *d, const struct store_sizes *sizes, stru
      * WAL mode FULL is what flushes at each commit. max_page_count is not stored: it is set at each open. */
     snprintf(
         sql, sizeof sql,
-        "PRAGMA synchronous=EXTRA; PRAGMA journal_mode=WAL; PRAGMA synchronous=" FG_STORE_SYNCHRONOUS ";"
+        "PRAGMA synchronous=EXTRA; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
         "PRAGMA wal_autocheckpoint=%lld; PRAGMA journal_size_limit=%lld; PRAGMA max_page_count=%lld;"
         "PRAGMA cache_size=-512; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cell_size_check=ON;"
         "PRAGMA trusted_schema=OFF;",
