@@ -138,7 +138,8 @@ static void strike_block(struct poll_run *run, const struct modbus_block *b, con
 static void ask_block(struct poll_run *run, const struct modbus_block *b, const bool *selected)
 {
     struct modbus_driver *m = run->m;
-    modbus_ask_block(m, run->d, b, m->tries);
+    /* A second try is for disturbed answers. Where nobody answered last time it only costs the others. */
+    modbus_ask_block(m, run->d, b, run->d->silent && !run->answered ? 1 : m->tries);
     run->asked = true;
     settle_block(run, b, selected);
     if (m->answer.quality == QUALITY_GOOD)
@@ -278,6 +279,7 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
     int64_t timeout_ms = d->timeout_ms;
     run_blocks(&run, blocks);
     mark_unasked(&run);
+    d->silent = ret->failed == QUALITY_NO_REPLY;
     if (d->timeout_ms > timeout_ms)
         ret->raised_timeout_ms = d->timeout_ms;
 }
@@ -303,6 +305,7 @@ static void driver_probe(struct driver *driver, size_t device, struct driver_res
                                   .exception = m->answer.exception,
                                   .trouble = m->answer.trouble,
                                   .note = m->answer.note};
+    d->silent = ret->failed == QUALITY_NO_REPLY;
     if (ret->failed != QUALITY_GOOD && ret->failed != QUALITY_EXCEPTION && m->answer.sent)
         d->turn++;
 }

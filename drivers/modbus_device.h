@@ -34,6 +34,7 @@ struct modbus_device {
     uint16_t given_registers, given_hole;
     int64_t latency_us; /* to the first byte of an answer: a running mean; -1: not known */
     uint32_t returns;   /* of the link, when the above was learned */
+    bool silent;        /* the last poll or probe got no answer at all */
     size_t turn;        /* rotates what is asked first while nothing is answered */
     uint32_t *order;
     bool *selected, *apart, *single;

@@ -182,6 +182,34 @@ static void a_silent_device_costs_its_tries_once(void **state)
     assert_int_equal(atomic_load(&b->slave.requests), 5);
 }
 
+static void a_device_that_was_silent_gets_one_try_until_it_answers(void **state)
+{
+    struct bench *b = *state;
+    b->devices[0].timeout_ms = HASTY_MS;
+    open_driver(b);
+    atomic_store(&b->slave.silent_unit, 1);
+    poll_device(b, 0);
+    assert_int_equal(atomic_load(&b->slave.requests), 3);
+    poll_device(b, 0);
+    assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
+    assert_int_equal(atomic_load(&b->slave.requests), 4);
+    atomic_store(&b->slave.silent_unit, 0);
+    poll_device(b, 0);
+    assert_int_equal(b->result.failed, QUALITY_GOOD);
+    atomic_store(&b->slave.silent_unit, 1);
+    int before = atomic_load(&b->slave.requests);
+    poll_device(b, 0);
+    assert_int_equal(atomic_load(&b->slave.requests), before + 3);
+    atomic_store(&b->slave.silent_unit, 0);
+    struct driver *d = b->driver;
+    d->ops->probe(d, 0, &b->result); /* an answered probe counts, too */
+    assert_int_equal(b->result.failed, QUALITY_GOOD);
+    atomic_store(&b->slave.silent_unit, 1);
+    before = atomic_load(&b->slave.requests);
+    poll_device(b, 0);
+    assert_int_equal(atomic_load(&b->slave.requests), before + 3);
+}
+
 static void a_block_that_stays_silent_does_not_hide_the_others(void **state)
 {
     struct bench *b = *state;
@@ -525,6 +553,7 @@ int main(void)
         ON(tcp, points_not_due_are_not_asked),
         ON(tcp, coils_and_wide_points_are_read_beside_registers),
         ON(rtu, a_silent_device_costs_its_tries_once),
+        ON(rtu, a_device_that_was_silent_gets_one_try_until_it_answers),
         ON(tcp, a_silent_device_costs_its_tries_once),
         ON(rtu, a_block_that_stays_silent_does_not_hide_the_others),
         ON(tcp, a_missing_register_costs_only_its_own_point),
