@@ -9,7 +9,7 @@
 /* Silent polls in a row until a device is only probed. */
 #define SILENT_AFTER 3
 /* Bus time for probes while anybody on the bus is alive: one part in so many, with so much saved up. */
-#define PROBE_SHARE 10
+#define PROBE_SHARE 20
 #define PROBE_SAVED_MS 1000
 
 static const int64_t BACK_OFF_MS[] = {1000, 2000, 4000, 8000, 16000, 32000, 60000};

@@ -13,7 +13,7 @@
  *
  * After 3 silent polls in a row a device is only probed, after 1, 2, 4 ... 60 s with 20 % jitter, at the
  * nearest period of its grid (so never oftener than that), one probe between two due polls at most. While
- * anybody on the bus is alive, all probes together take a tenth of its time. An answered probe makes the
+ * anybody on the bus is alive, all probes together take a twentieth of its time. An answered probe makes the
  * device polled at once; the pauses begin anew only when a poll is answered.
  */
 #ifndef FG_SCHEDULE_H
