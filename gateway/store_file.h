@@ -30,9 +30,9 @@ int store_file_kind(const char *path, enum store_file_kind *ret, struct err_note
 int store_file_lock(const char *path, int *ret_fd, struct err_note *note);
 /* The inode; 0: no such file. */
 uint64_t store_file_inode(const char *path);
-/* Bytes; 0: no such file. */
 /* How many frames of the WAL the index beside it (-shm) calls committed; 0 when it cannot be read. */
 uint32_t store_file_log_frames(const char *path);
+/* Bytes of path + tail; 0: no such file. */
 int64_t store_file_size(const char *path, const char *tail);
 /* rename() that lasts: the folder is synced. */
 int store_file_rename(const char *from, const char *to);
