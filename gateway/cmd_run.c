@@ -304,12 +304,9 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
     keep_config(o, rc, state_dir);
     *ret_end = serve(g, o, signals);
     health_stopping();
-    int64_t began = clock_mono_ms();
     if (!gateway_stop(g)) /* a thread is still inside the resolver and uses what gateway_free() would free */
         _exit(*ret_end == RUN_AGAIN ? start_again(o) : CMD_DONE);
     gateway_free(g);
-    log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
-             (long long)(clock_mono_ms() - began));
     return CMD_DONE;
 }
 

@@ -171,9 +171,25 @@ void gateway_summary(struct gateway *g, struct buf *text)
              strcmp(g->options.config_state, "fallback") == 0 ? ", on the LAST GOOD configuration" : "");
 }
 
+/* The last word about the readings: whether all of them are on the disk. */
+static void close_store(struct gateway *g, int64_t began_mono_ms)
+{
+    int err = store_close(g->store);
+    g->store = NULL;
+    if (err == 0)
+        log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
+                 (long long)(clock_mono_ms() - began_mono_ms));
+    else
+        log_line(
+            LOG_PRI_ERROR, "FG-STOP-LOSS",
+            "path=%s: the disk did not take the last readings, they are lost; free space or check the disk",
+            g->options.config->store.path);
+}
+
 bool gateway_stop(struct gateway *g)
 {
     bool ended = true;
+    const int64_t began = clock_mono_ms();
     /* First tell all, then wait for each: the waits overlap. */
     if (g->control)
         control_stop(g->control);
@@ -199,8 +215,7 @@ bool gateway_stop(struct gateway *g)
     atomic_store(&g->uplinks_ready, false);
     /* Also with a thread still in the resolver: what was measured must be committed, and the process leaves
      * right after, long before the resolver gives that thread back. */
-    store_close(g->store);
-    g->store = NULL;
+    close_store(g, began);
     return ended;
 }
 

@@ -125,10 +125,10 @@ int store_open(const struct store_options *options, struct store **ret, struct e
     return err;
 }
 
-void store_close(struct store *s)
+int store_close(struct store *s)
 {
     if (!s)
-        return;
+        return 0;
     pthread_mutex_lock(&s->append_lock);
     s->closing = true;
     pthread_cond_signal(&s->closing_cond);
@@ -136,7 +136,9 @@ void store_close(struct store *s)
     queue_close(s->queue);
     if (s->writer_started)
         pthread_join(s->writer, NULL);
+    int err = s->side.clean ? 0 : FG_EIO; /* the writer marks a clean end when everything is in the file */
     destroy(s);
+    return err;
 }
 
 static int push(struct store *s, const struct store_entry *head, const char *text)

@@ -93,8 +93,9 @@ void store_batch_fini(struct store_batch *b);
 /* Opens or creates; starts the writer. FG_EFOREIGN with a note: the file is not ours or newer than we are.
  * A damaged file is set aside, what is readable goes on, and an event says so. */
 int store_open(const struct store_options *options, struct store **ret, struct err_note *note);
-/* Commits everything appended, progress too, and closes. Accepts NULL. */
-void store_close(struct store *s);
+/* Commits everything appended, progress too, and closes. FG_EIO: the disk did not take it all to the end;
+ * what it did not take is lost. Accepts NULL. */
+int store_close(struct store *s);
 
 /* FG_EFULL: the queue to the writer is full; the sample is counted and an event will say so. */
 int store_append(struct store *s, const struct sample *sample);

@@ -358,6 +358,28 @@ static void samples_that_do_not_fit_into_the_queue_are_counted_and_told(void **s
     store_batch_fini(&b);
 }
 
+static void closing_tells_when_the_disk_did_not_take_the_end(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before, low;
+    fixture_open(f);
+    append_and_wait(f, 10);
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    low = before;
+    low.rlim_cur = 1;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
+    append_sample(f);
+    int err = store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(err, FG_EIO);
+    fixture_open(f);
+    err = store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(err, 0);
+}
+
 static void a_disk_that_refuses_is_told_and_costs_nothing_once_it_accepts_again(void **state)
 {
     struct fixture *f = *state;
@@ -480,6 +502,7 @@ int main(void)
         TEST(a_new_uplink_begins_with_the_oldest_record_or_with_now),
         TEST(a_removed_uplink_frees_its_records_and_an_event_says_so),
         TEST(samples_that_do_not_fit_into_the_queue_are_counted_and_told),
+        TEST(closing_tells_when_the_disk_did_not_take_the_end),
         TEST(a_disk_that_refuses_is_told_and_costs_nothing_once_it_accepts_again),
         TEST(the_view_unfolds_readings_for_people),
         TEST(a_reading_costs_at_most_nine_bytes_of_database),
