@@ -130,6 +130,7 @@ class Ledger:
         self.duplicates = 0
         self._conflicts = []
         self._device_duplicates = {}
+        self._decoded = {}
 
     @classmethod
     def of_farm(cls, farm, devices=None, uplink="province"):
@@ -230,19 +231,21 @@ class Ledger:
             if poll.covers(answer):
                 break
             poll.answers.append(answer)
-        poll.values = self._decode(device, poll.answers)
+        for answer in poll.answers:
+            poll.values.update(self._decode(device, answer))
         poll.whole = len(poll.values) == len(self._fields[device])
         return poll
 
-    def _decode(self, device, answers):
-        values = {}
-        for one in self._fields[device]:
-            for a in answers:
-                if a.table == one.table and a.address <= one.address \
-                        and one.address + one.width <= a.address + len(a.words):
-                    start = one.address - a.address
-                    values[one.name] = one.decode(a.words[start : start + one.width])
-        return values
+    def _decode(self, device, answer):
+        """The fields that lie in an answer. Remembered: a report is asked for after every message."""
+        known = self._decoded.get(answer.number)
+        if known is None:
+            known = self._decoded[answer.number] = {}
+            for one in self._fields[device]:
+                start = one.address - answer.address
+                if answer.table == one.table and start >= 0 and start + one.width <= len(answer.words):
+                    known[one.name] = one.decode(answer.words[start : start + one.width])
+        return known
 
     # -- the balance
 
@@ -291,7 +294,7 @@ class Ledger:
             poll = self._poll_from(device, answers, first)
             if not self._same(poll, body, got):
                 continue
-            used = [i for i, answer in enumerate(poll.answers) if self._decode(device, [answer]).keys() & got.keys()]
+            used = [i for i, answer in enumerate(poll.answers) if self._decode(device, answer).keys() & got.keys()]
             return first, first + used[-1] + 1
         return None
 
