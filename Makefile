@@ -234,7 +234,7 @@ ci: deps ## what takes longer
 	@echo "== make ci: everything passed"
 
 .PHONY: bench
-bench: ## how near the daemon comes to the limit of the wire, against references in the same run (docs/BENCHMARKS.md)
+bench: ## how near the daemon comes to the limit of the wire, against references in the same run
 	@$(MAKE) --no-print-directory -j$(JOBS) all sims
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/bench/bench_bus.py
 
