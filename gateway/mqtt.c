@@ -36,19 +36,46 @@ static void push(struct mqtt_conn *c, enum mqtt_event_kind kind, int slot, int r
     mqtt_events_push(c->events, c->generation, &item, NULL);
 }
 
+/* The property's number, or `absent`. */
+static uint32_t number_of(MQTTProperties *p, enum MQTTPropertyCodes code, uint32_t absent)
+{
+    return MQTTProperties_hasProperty(p, (int)code) ? (uint32_t)MQTTProperties_getNumericValue(p, (int)code)
+                                                    : absent;
+}
+
+/* MQTT 5.0, 3.2.2.3: values that are forbidden, and those that we cannot work with. */
+static const char *fault_of(MQTTProperties *p)
+{
+    if (number_of(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 1) == 0)
+        return "the broker allows no message in flight (Receive Maximum 0), which MQTT 5 forbids; its "
+               "operator "
+               "must mend that";
+    if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 1) == 0)
+        return "the broker allows packets of no size (Maximum Packet Size 0), which MQTT 5 forbids; its "
+               "operator must mend that";
+    if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) == 0)
+        return "the broker confirms no messages (Maximum QoS 0), so nobody could know what was delivered; "
+               "ask "
+               "its operator to allow QoS 1";
+    if (number_of(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) == 0)
+        return "the broker keeps no retained messages, so receivers would miss names and units; ask its "
+               "operator to allow them";
+    return NULL;
+}
+
 static void on_connected5(void *context, MQTTAsync_successData5 *data)
 {
     struct mqtt_conn *c = context;
     MQTTProperties *p = &data->properties;
-    struct mqtt_item item = {.kind = MQTT_CONNECTED, .receive_max = 65535};
+    const struct mqtt_item item = {
+        .kind = MQTT_CONNECTED,
+        .fault = fault_of(p),
+        .session_present = data->alt.connect.sessionPresent != 0,
+        .receive_max = (uint16_t)number_of(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 65535),
+        .max_packet = number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 0),
+        .keepalive_s = (uint16_t)number_of(p, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE, 0),
+    };
 
-    item.session_present = data->alt.connect.sessionPresent != 0;
-    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM))
-        item.receive_max = (uint16_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM);
-    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE))
-        item.max_packet = (uint32_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE);
-    if (MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE))
-        item.keepalive_s = (uint16_t)MQTTProperties_getNumericValue(p, MQTTPROPERTY_CODE_SERVER_KEEP_ALIVE);
     mqtt_events_push(c->events, c->generation, &item, NULL);
 }
 
@@ -500,6 +527,12 @@ void mqtt_disconnect(struct mqtt *m, int64_t wait_ms)
 {
     if (m->state == MQTT_STATE_CONNECTED)
         say_goodbye(m, MQTTREASONCODE_NORMAL_DISCONNECTION, wait_ms);
+    mqtt_drop(m);
+}
+
+void mqtt_reject(struct mqtt *m)
+{
+    say_goodbye(m, MQTTREASONCODE_PROTOCOL_ERROR, MQTT_GOODBYE_MS);
     mqtt_drop(m);
 }
 

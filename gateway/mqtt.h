@@ -10,7 +10,8 @@
  * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved
  * in the calling thread before Paho, which would do it under its global lock, is called. Messages of an older
  * connection are never reported on a newer one (generation numbers). When a broker demands a shorter
- * keepalive, a client disconnects and connects once more with that, before it reports MQTT_CONNECTED.
+ * keepalive, a client disconnects and connects once more with that, before it reports MQTT_CONNECTED. One
+ * that accepts us on terms nobody can keep (no message in flight, no QoS 1, nothing retained) has failed.
  * Sources: Paho MQTT C 1.3.12 as tested; docs/ARCHITECTURE.md lists its traps.
  */
 #ifndef FG_MQTT_H
@@ -55,7 +56,7 @@ struct mqtt_event {
     int reason;       /* MQTT 5 reason code, or Paho's negative code */
     const char *text; /* a plain English reason */
     /* MQTT_CONNECTED: what the broker allows. */
-    uint16_t receive_max; /* messages in flight; 65535 when not said */
+    uint16_t receive_max; /* messages in flight, at least 1; 65535 when not said */
     uint32_t max_packet;  /* bytes; 0 when not said */
     int64_t keepalive_ms; /* the broker's, or ours */
     bool session_present;

@@ -52,6 +52,8 @@ struct mqtt {
 
 /* Begins an attempt at the target that was found. */
 int mqtt_start(struct mqtt *m, uint32_t generation, struct err_note *note);
+/* Tells a broker that it broke the protocol, and ends the connection. */
+void mqtt_reject(struct mqtt *m);
 /* Forgets the connection at once, and whatever it has left. */
 void mqtt_drop(struct mqtt *m);
 

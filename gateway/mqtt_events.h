@@ -31,6 +31,7 @@ struct mqtt_item {
     enum mqtt_event_kind kind;
     int slot; /* MQTT_ACKED, MQTT_REFUSED: which publish; -1: a subscription */
     int reason;
+    const char *fault;     /* MQTT_CONNECTED: why we cannot work with what the broker allows; NULL: we can */
     uint16_t receive_max;  /* MQTT_CONNECTED, as mqtt_event */
     uint16_t keepalive_s;  /* MQTT_CONNECTED: what the broker demands; 0: nothing */
     uint32_t max_packet;   /* MQTT_CONNECTED */

@@ -70,7 +70,7 @@ int mqtt_url_parse(const char *text, struct mqtt_url *ret, struct err_note *note
     const char *rest = NULL;
 
     for (size_t i = 0; i < sizeof(SCHEMES) / sizeof(SCHEMES[0]) && rest == NULL; i++) {
-        if (strncmp(text, SCHEMES[i].prefix, strlen(SCHEMES[i].prefix)) == 0) {
+        if (strncasecmp(text, SCHEMES[i].prefix, strlen(SCHEMES[i].prefix)) == 0) {
             rest = text + strlen(SCHEMES[i].prefix);
             url.tls = SCHEMES[i].tls;
             url.websocket = SCHEMES[i].websocket;

@@ -7,6 +7,8 @@
 #include "clock.h"
 #include "mqtt_client.h"
 
+enum { REASON_PROTOCOL_ERROR = 130 };
+
 /* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. */
 static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item)
 {
@@ -16,6 +18,17 @@ static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *ite
     m->state = MQTT_STATE_CONNECTED;
     mqtt_disconnect(m, MQTT_GOODBYE_MS);
     return mqtt_start(m, mqtt_events_restart(&m->events), NULL) == 0;
+}
+
+/* The broker has accepted us, on terms that nobody can keep: a failed attempt. */
+static void take_fault(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
+{
+    mqtt_reject(m);
+    m->target.now->turn++;
+    snprintf(m->text, sizeof(m->text), "%s", item->fault);
+    ret->kind = MQTT_FAILED;
+    ret->reason = REASON_PROTOCOL_ERROR;
+    ret->text = m->text;
 }
 
 static void take_connected(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
@@ -65,6 +78,10 @@ static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said,
     ret->reason = item->reason;
     switch (item->kind) {
     case MQTT_CONNECTED:
+        if (item->fault != NULL) {
+            take_fault(m, item, ret);
+            return true;
+        }
         if (reconnect_with_keepalive(m, item))
             return false;
         take_connected(m, item, ret);

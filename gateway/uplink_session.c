@@ -61,8 +61,6 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     uplink_pace_open(&s->pace, now);
     s->most_in_flight =
         connected->receive_max < UPLINK_WINDOW_MAX ? connected->receive_max : UPLINK_WINDOW_MAX;
-    if (s->most_in_flight == 0)
-        s->most_in_flight = 1;
     s->send.max_packet = connected->max_packet;
     s->send.max_refused *= 2; /* perhaps the broker takes more by now */
     s->connection = connection;

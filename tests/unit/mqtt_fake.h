@@ -25,8 +25,11 @@ struct mqtt_fake {
     const char *answer;  /* answers the second packet, or comes at once; NULL: none */
     int connack_len, answer_len;
     bool at_once;
-    bool websocket; /* the first packet is then the upgrade, and answers are framed */
-    int tick_ms;    /* 0: does not tick */
+    bool websocket;  /* the first packet is then the upgrade, and answers are framed */
+    int tick_ms;     /* 0: does not tick */
+    char first[512]; /* the first packet of the last connection, for after mqtt_fake_stop() */
+    char last[512];  /* the last one */
+    int first_len, last_len;
     int listener, stop[2];
     pthread_t thread;
 };
@@ -93,6 +96,12 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
             return;
         bytes[got] = '\0';
         packets++;
+        f->last_len = got < (ssize_t)sizeof(f->last) ? (int)got : (int)sizeof(f->last);
+        memcpy(f->last, bytes, (size_t)f->last_len);
+        if (packets == 1) {
+            f->first_len = f->last_len;
+            memcpy(f->first, f->last, sizeof(f->first));
+        }
         if (packets == 0)
             mqtt_fake_upgrade(fd, bytes);
         if (packets == 1)

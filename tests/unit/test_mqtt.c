@@ -314,6 +314,33 @@ static void a_broker_that_ends_the_connection_is_quoted(void **state)
     mqtt_fake_stop(&f);
 }
 
+/* MQTT 5.0, 3.1.2: flags in byte 9 behind the fixed header, then keepalive, then the properties. Without a
+ * Session Expiry Interval (17) it is 0: the session ends with the connection. */
+static void a_connection_asks_for_a_session_that_ends_with_it(void **state)
+{
+    (void)state;
+    static const struct {
+        int version;
+        const char *connack;
+        int len;
+    } CASES[] = {{5, MQTT_FAKE_CONNACK5, 5}, {311, MQTT_FAKE_CONNACK311, 4}};
+
+    for (int i = 0; i < 2; i++) {
+        struct mqtt_fake f = {.connack = CASES[i].connack, .connack_len = CASES[i].len};
+        struct mqtt *m = client("clean", CASES[i].version);
+        mqtt_fake_start(&f);
+        begin(m, "mqtt", "127.0.0.1", f.port);
+        expect(m, MQTT_CONNECTED);
+        mqtt_free(m);
+        mqtt_fake_stop(&f);
+        assert_int_equal(f.first[0], 0x10);
+        assert_int_equal(f.first[8], CASES[i].version == 5 ? 5 : 4);
+        assert_int_equal(f.first[9] & 2, 2); /* clean start, clean session */
+        if (CASES[i].version == 5)
+            assert_int_equal(f.first[12], 0); /* no properties */
+    }
+}
+
 static void a_shorter_keepalive_of_the_broker_is_used_before_the_connection_is_reported(void **state)
 {
     struct world *w = *state;
@@ -405,6 +432,7 @@ int main(void)
         TEST(what_was_queued_before_a_loss_is_never_sent_on_the_next_connection),
         TEST(a_second_client_of_the_same_id_ends_the_first),
         TEST(a_broker_that_ends_the_connection_is_quoted),
+        TEST(a_connection_asks_for_a_session_that_ends_with_it),
         TEST(a_shorter_keepalive_of_the_broker_is_used_before_the_connection_is_reported),
         TEST(a_wake_ends_a_wait_once),
     };

@@ -79,6 +79,35 @@ static void a_server_that_says_nothing_fails_at_our_own_timeout(void **state)
     mqtt_fake_stop(&f);
 }
 
+/* MQTT 5.0, 3.2.2.3: what a CONNACK may not say, or what leaves us nothing to do. */
+static void a_broker_on_whose_terms_nobody_can_work_is_told_so_and_left(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *connack;
+        int len;
+        const char *says;
+    } CASES[] = {
+        {"\x20\x06\x00\x00\x03\x21\x00\x00", 8, "Receive Maximum 0"},
+        {"\x20\x08\x00\x00\x05\x27\x00\x00\x00\x00", 10, "Maximum Packet Size 0"},
+        {"\x20\x05\x00\x00\x02\x24\x00", 7, "Maximum QoS 0"},
+        {"\x20\x05\x00\x00\x02\x25\x00", 7, "retained"},
+    };
+    for (size_t i = 0; i < sizeof(CASES) / sizeof(CASES[0]); i++) {
+        struct mqtt_fake f = {.connack = CASES[i].connack, .connack_len = CASES[i].len};
+        struct mqtt *m = client("terms", 5);
+        mqtt_fake_start(&f);
+        begin(m, "mqtt", "127.0.0.1", f.port);
+        struct mqtt_event e = expect(m, MQTT_FAILED);
+        assert_int_equal(e.reason, 130);
+        expect_text(e.text, CASES[i].says);
+        mqtt_free(m);
+        mqtt_fake_stop(&f);
+        assert_int_equal((unsigned char)f.last[0], 0xe0); /* DISCONNECT */
+        assert_int_equal((unsigned char)f.last[2], 130);  /* protocol error */
+    }
+}
+
 /* ---- TLS ---- */
 
 static struct mqtt *tls_client(const char *client_id, const struct broker *b, const char *ca,
@@ -254,6 +283,7 @@ int main(void)
         cmocka_unit_test(an_unknown_host_fails_by_name),
         cmocka_unit_test(a_wrong_password_is_told_in_words_under_both_versions),
         cmocka_unit_test(a_server_that_says_nothing_fails_at_our_own_timeout),
+        cmocka_unit_test(a_broker_on_whose_terms_nobody_can_work_is_told_so_and_left),
         cmocka_unit_test(tls_with_the_right_ca_and_host_works),
         cmocka_unit_test(tls_with_an_unknown_ca_fails_with_openssls_reason),
         cmocka_unit_test(tls_for_another_host_fails_with_a_hint_at_the_name),
