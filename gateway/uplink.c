@@ -232,6 +232,7 @@ static void leave(struct uplink *u)
         mqtt_disconnect(u->mqtt, GOODBYE_MS);
     else
         mqtt_abandon(u->mqtt);
+    uplink_link_keep_number(&u->link);
     u->link.state = UPLINK_LINK_DOWN;
     u->link.since_mono_ms = clock_mono_ms();
     snprintf(u->link.reason, sizeof u->link.reason, "stopped");

@@ -17,8 +17,8 @@
 /* Replaces out by the content of the file without its last newline. The note never shows the content. */
 int uplink_password_read(const char *path, struct buf *out, struct err_note *note);
 
-/* state_dir/uplink-NAME.connection: a decimal number, replaced atomically. A missing or damaged file reads as
- * 0. */
+/* state_dir/uplink-NAME.connection: the highest number that may have been used, in decimal, replaced
+ * atomically. A missing or damaged file reads as 0. */
 uint64_t uplink_connection_read(const char *state_dir, const char *name);
 int uplink_connection_write(const char *state_dir, const char *name, uint64_t number);
 

@@ -16,6 +16,7 @@ enum {
     ATTEMPT_SLACK_MS = 30 * 1000, /* beyond the connect timeout, before we give up on the library itself */
     DIAG_TIMEOUT_MS = 5000,
     DIAG_EVERY_MS = 10 * 60 * 1000,
+    NUMBERS_BLOCK = 1000, /* 17 hours of an attempt a minute */
 };
 
 static void set_text(char to[UPLINK_LINK_TEXT], const char *from)
@@ -32,7 +33,7 @@ int uplink_link_init(struct uplink_link *l, const struct uplink_options *options
     if (!l->urls)
         return FG_ENOMEM;
     uplink_backoff_init(&l->backoff, options->seed, options->first_retry_max_ms);
-    l->connection = uplink_connection_read(options->state_dir, options->name);
+    l->connection = l->reserved = uplink_connection_read(options->state_dir, options->name);
     l->since_mono_ms = clock_mono_ms();
     l->next_try_mono_ms = l->since_mono_ms;
     set_text(l->reason, "not connected yet");
@@ -52,11 +53,21 @@ bool uplink_link_due(const struct uplink_link *l, int64_t now_mono_ms)
 
 uint64_t uplink_link_number(struct uplink_link *l)
 {
-    /* A disk that refuses this refuses samples too and is reported by the store; the number still rises
-     * while we run. */
-    l->connection++;
-    (void)uplink_connection_write(l->options->state_dir, l->options->name, l->connection);
+    if (++l->connection > l->reserved) {
+        /* A disk that refuses this refuses samples too and is reported by the store; the number still rises
+         * while we run. */
+        l->reserved = l->connection + NUMBERS_BLOCK - 1;
+        (void)uplink_connection_write(l->options->state_dir, l->options->name, l->reserved);
+    }
     return l->connection;
+}
+
+void uplink_link_keep_number(struct uplink_link *l)
+{
+    if (l->connection == l->reserved)
+        return;
+    l->reserved = l->connection;
+    (void)uplink_connection_write(l->options->state_dir, l->options->name, l->reserved);
 }
 
 /* Every url has failed, or would. */

@@ -38,6 +38,7 @@ struct uplink_link {
     size_t url;  /* tried now or next, or connected to */
     struct uplink_link_url *urls;
     uint64_t connection; /* number of the newest attempt */
+    uint64_t reserved;   /* numbers up to this one are kept as used in the state folder */
     uint64_t connects;
     int64_t since_mono_ms; /* up since, or down since */
     int64_t next_try_mono_ms;
@@ -52,8 +53,11 @@ int uplink_link_init(struct uplink_link *l, const struct uplink_options *options
 void uplink_link_fini(struct uplink_link *l);
 /* Whether it is time for the next attempt. */
 bool uplink_link_due(const struct uplink_link *l, int64_t now_mono_ms);
-/* Takes the number of the next attempt and keeps it in the state folder. */
+/* Takes the number of the next attempt, which no later run will use again. Writes only when a block of
+ * numbers is used up: a broker that is dead for a week costs the flash a write in most of a day. */
 uint64_t uplink_link_number(struct uplink_link *l);
+/* At an orderly end: the next run goes on with the next number. */
+void uplink_link_keep_number(struct uplink_link *l);
 /* Begins an attempt; may block in the resolver. will is lent until the connection ends. */
 void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will);
 void uplink_link_up(struct uplink_link *l, uint64_t waiting);

@@ -2,6 +2,9 @@
 /* Connecting: which url, with what, and what is said about it. */
 #include "uplink_fixture.h"
 
+#include <sys/stat.h>
+
+#include "../../gateway/uplink_files.h"
 #include "certs.h"
 
 static void the_next_url_is_tried_when_the_first_is_dead(void **state)
@@ -124,10 +127,15 @@ static void a_broker_with_a_certificate_of_somebody_else_is_explained(void **sta
     cert_free(&server);
 }
 
+static uint64_t kept_number(struct fixture *f)
+{
+    return uplink_connection_read(f->dir, "province");
+}
+
 static void the_connection_number_goes_on_from_its_file(void **state)
 {
     struct fixture *f = *state;
-    char path[128], text[32] = "";
+    char path[128];
     snprintf(path, sizeof path, "%s/uplink-province.connection", f->dir);
     start_broker(f, OPEN);
     FILE *file = fopen(path, "w");
@@ -136,12 +144,29 @@ static void the_connection_number_goes_on_from_its_file(void **state)
     assert_int_equal(fclose(file), 0);
     start_uplink(f);
     WATCH_UNTIL(&f->watch, json_int(f->watch.state, "connection", 0) == 42);
+    /* A run that is killed now leaves behind that numbers up to this one may have been used. */
+    assert_int_equal(kept_number(f), 1041);
     stop_uplink(f);
-    file = fopen(path, "r");
-    assert_non_null(file);
-    assert_non_null(fgets(text, sizeof text, file));
-    fclose(file);
-    assert_string_equal(text, "42\n");
+    assert_int_equal(kept_number(f), 42);
+}
+
+/* The file is replaced at each write, so a new one has another inode or time. */
+static void a_dead_broker_costs_no_write_for_each_attempt(void **state)
+{
+    struct fixture *f = *state;
+    struct stat first, later;
+    char path[128];
+    snprintf(path, sizeof path, "%s/uplink-province.connection", f->dir);
+    f->urls[0] = f->dead_url;
+    start_uplink(f);
+    int64_t tried = 0;
+    WATCH_UNTIL(&f->watch, (tried = link_status(f).next_try_mono_ms) > clock_mono_ms());
+    assert_int_equal(stat(path, &first), 0);
+    WATCH_UNTIL(&f->watch, link_status(f).next_try_mono_ms > tried);
+    assert_int_equal(stat(path, &later), 0);
+    assert_memory_equal(&first.st_mtim, &later.st_mtim, sizeof first.st_mtim);
+    assert_int_equal(first.st_ino, later.st_ino);
+    assert_int_equal(kept_number(f), 1000);
 }
 
 int main(int argc, char **argv)
@@ -154,6 +179,7 @@ int main(int argc, char **argv)
         UPLINK_TEST(a_failure_is_logged_once_however_often_it_is_tried),
         UPLINK_TEST(a_broker_with_a_certificate_of_somebody_else_is_explained),
         UPLINK_TEST(the_connection_number_goes_on_from_its_file),
+        UPLINK_TEST(a_dead_broker_costs_no_write_for_each_attempt),
     };
     return parallel_tests(argc, argv, tests);
 }
