@@ -47,6 +47,15 @@ static int parse_port(const char *text, size_t len, int *ret, struct err_note *n
     return 0;
 }
 
+/* Bytes of the UTF-8 character at the beginning; the file is known to be UTF-8. */
+static int character_len(const char *text, size_t len)
+{
+    size_t n = 1;
+    while (n < len && ((unsigned char)text[n] & 0xC0) == 0x80)
+        n++;
+    return (int)n;
+}
+
 static int parse_host(const char *host, size_t len, struct config_url *ret, struct err_note *note)
 {
     if (len == 0)
@@ -57,8 +66,8 @@ static int parse_host(const char *host, size_t len, struct config_url *ret, stru
         unsigned char c = (unsigned char)host[i];
         if (!isalnum(c) && c != '-' && c != '.' && c != '_' && c != ':' && c != '%')
             return err_note(note, FG_EINVALID,
-                            _("has a character in its host name that cannot be there: \"%c\""),
-                            c < 0x80 ? c : '?');
+                            _("has a character in its host name that cannot be there: \"%.*s\""),
+                            character_len(host + i, len - i), host + i);
         ret->host[i] = (char)tolower(c);
     }
     ret->host[len] = '\0';

@@ -24,7 +24,7 @@ static void errors_go_to_stderr_and_exit_with_78(void **state)
     cmd_call(*state, cmd_check, ARGS("check", "--config", GOLDEN "/urls.yaml"), &o);
     assert_int_equal(o.code, CMD_CONFIG);
     assert_non_null(strstr(o.err, "urls.yaml:2:20: error: uplinks[0].url"));
-    assert_string_equal(o.out, GOLDEN "/urls.yaml: NOT OK: 12 errors, 1 warning\n");
+    assert_string_equal(o.out, GOLDEN "/urls.yaml: NOT OK: 13 errors, 1 warning\n");
     cmd_fini(&o);
 }
 
