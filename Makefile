@@ -122,6 +122,11 @@ deps: ## install the Debian packages that building and testing need (as root or 
 deps-build:
 	@tests/tools/install_packages.sh build demo
 
+.PHONY: deb
+deb: ## build the Debian package build/fieldgate_VERSION_ARCHITECTURE.deb
+	@tests/tools/install_packages.sh build package
+	@debian/build_package.sh $(VERSION) build
+
 # ---- checks and tests ----
 
 .PHONY: check
@@ -247,7 +252,9 @@ demo: deps-build ## the main job, shown in about a minute with real components
 
 INSTALL_SHARE := $(DESTDIR)$(PREFIX)/share/fieldgate
 INSTALL_DOC   := $(DESTDIR)$(PREFIX)/share/doc/fieldgate
-INSTALL_UNIT  := $(DESTDIR)$(PREFIX)/lib/systemd/system/fieldgate.service
+UNITDIR       ?= $(PREFIX)/lib/systemd/system
+INSTALL_UNIT  := $(DESTDIR)$(UNITDIR)/fieldgate.service
+INSTALL_COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fieldgate
 
 .PHONY: install
 install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing configuration
@@ -264,6 +271,7 @@ install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing c
 	chmod 644 $(INSTALL_UNIT)
 	install -D -m 644 systemd/fieldgate.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf
 	install -D -m 644 systemd/fieldgate.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
+	install -D -m 644 completion/fieldgate $(INSTALL_COMPLETION)
 	install -D -m 644 docs/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1
 	install -D -m 644 docs/fieldgate.yaml.5 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
 	test -e $(DESTDIR)$(SYSCONFDIR)/fieldgate/fieldgate.yaml || \
@@ -271,7 +279,7 @@ install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing c
 
 .PHONY: uninstall
 uninstall: ## remove what install put there; configuration and readings stay
-	rm -f $(DESTDIR)$(PREFIX)/bin/fieldgate $(INSTALL_UNIT)
+	rm -f $(DESTDIR)$(PREFIX)/bin/fieldgate $(INSTALL_UNIT) $(INSTALL_COMPLETION)
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
 	rm -rf $(INSTALL_SHARE) $(INSTALL_DOC)

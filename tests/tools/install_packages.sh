@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz.
+# Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz, package, system.
 set -eu
 
 packages=
@@ -11,7 +11,9 @@ for purpose in "$@"; do
     demo) packages="$packages mosquitto python3 python3-paho-mqtt python3-yaml" ;;
     test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pytest-xdist
             python3-pymodbus python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
-            sqlite3 systemd" ;;
+            sqlite3 systemd bash-completion" ;;
+    package) packages="$packages debhelper dpkg-dev git lintian" ;;
+    system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
     *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
