@@ -85,8 +85,11 @@ $(B)/bench/%: tests/bench/%.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lmodbus
 
+# Puts days into a store in seconds, for tests that would have to wait for them.
+FILL := $(B)/tools/fill_store
+
 .PHONY: sims
-sims: $(SIMS)
+sims: $(SIMS) $(FILL)
 
 # It stands in for system calls, and for two functions as the store alone sees them: tests/faults/crash_shim.h.
 $(B)/faults/crash: $(wildcard tests/faults/crash*.[ch]) $(B)/libfieldgate.a
@@ -173,9 +176,15 @@ sanitize:
 	@tests/tools/run_units.sh build/tsan/unit
 
 .PHONY: integration
-integration: $(B)/fieldgate $(SIMS)
+integration: $(B)/fieldgate $(SIMS) $(FILL)
 	@echo "== integration tests with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
+
+DAYS ?= 30
+.PHONY: month
+month: $(B)/fieldgate $(FILL) ## DAYS=30 offline at 40 values a minute, drained through 50 kbit/s: half a minute a day
+	@echo "== $(DAYS) days offline"
+	@FG_DAYS=$(DAYS) FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/month
 
 N ?= 2000
 .PHONY: crash
@@ -230,6 +239,8 @@ ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
 	@$(MAKE) --no-print-directory FLAVOR=tsan integration
 	@$(MAKE) --no-print-directory FLAVOR=asan faults
+	@echo "== offline for days, then a slow link; the whole month is \`make month\`"
+	@$(MAKE) --no-print-directory month DAYS=5
 	@echo "== fuzzers"
 	@$(MAKE) --no-print-directory fuzz
 	@echo "== install into an empty root, and away again"

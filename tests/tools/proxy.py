@@ -12,6 +12,8 @@ What a link is, it is in both ways: "up" (from the daemon) and "down" (to it).
     refuse()       every connection ends with RST and no new one is taken, until admit()
     clear()        a good link again; what was held goes on
 
+carried(way) says how many bytes have come out at the other end.
+
 Threads: one thread runs the link; every method may be called from any other and returns when it is done.
 """
 
@@ -34,6 +36,7 @@ class _Way:
         self.open.set()
         self.delay_s = 0.0
         self.bytes_per_s = 0
+        self.carried = 0
         self._free_at = 0.0
 
     async def pass_on(self, count):
@@ -87,6 +90,9 @@ class Proxy:
     @property
     def url(self):
         return "mqtt://127.0.0.1:%d" % self.port
+
+    def carried(self, way):
+        return self._call(lambda: self._ways[way].carried)
 
     # -- faults
 
@@ -216,6 +222,7 @@ class Proxy:
                 if not data:
                     break
                 await self._loop.sock_sendall(sink, data)
+                self._ways[way].carried += len(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             self._drop(connection)
