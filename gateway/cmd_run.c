@@ -248,12 +248,11 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
     }
 }
 
-static int64_t first_retry_max_ms(void)
+/* A time that tests shorten. */
+static int64_t time_of(const char *variable, int64_t otherwise_ms)
 {
-    /* Thousands of gateways lose a broker in the same second: they return spread over 20 s. Tests shorten it.
-     */
-    const char *text = getenv("FG_FIRST_RETRY_MAX_MS");
-    return text ? strtoll(text, NULL, 10) : 20000;
+    const char *text = getenv(variable);
+    return text ? strtoll(text, NULL, 10) : otherwise_ms;
 }
 
 /* A fresh process image: nothing of the old configuration can linger. The main process id stays. The signals
@@ -286,7 +285,9 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
         .config_state = rc->state,
         .state_dir = state_dir,
         .runtime_dir = o->runtime_dir,
-        .first_retry_max_ms = first_retry_max_ms(),
+        /* Thousands of gateways lose a broker in the same second: they return spread over 20 s. */
+        .first_retry_max_ms = time_of("FG_FIRST_RETRY_MAX_MS", 20000),
+        .return_every_ms = time_of("FG_RETURN_EVERY_MS", 0),
     };
     struct gateway *g = NULL;
     /* systemd makes it; by hand it may be missing; a failure shows when it is used */

@@ -234,8 +234,8 @@ static const struct config_key uplink_keys[] = {
      .text = "The uplink's name; its progress is kept under it."},
     {"url", CONFIG_TEXTS, true, AT(struct config_uplink, urls),
      .count = offsetof(struct config_uplink, url_count), .max = 512,
-     .text =
-         "mqtt://, mqtts://, ws:// or wss:// with host and optional port; one or a list, tried in order."},
+     .text = "mqtt://, mqtts://, ws:// or wss:// with host and optional port; one or a list, tried in order; "
+             "the first is returned to when it is well again."},
     {"topic", CONFIG_TEXT, AT(struct config_uplink, topic), .otherwise = "fieldgate/v1/{gateway}", .max = 512,
      .text = "Prefix of all topics; {gateway}, {uplink} and {label.NAME} are replaced."},
     {"format", CONFIG_TEXT, AT(struct config_uplink, format), .otherwise = "json", .words = formats,

@@ -27,6 +27,7 @@ struct gateway_options {
     const char *state_dir;
     const char *runtime_dir;    /* for the control socket; NULL: none */
     int64_t first_retry_max_ms; /* of uplinks after losing a link */
+    int64_t return_every_ms;    /* of uplinks on another than their first url; 0: as usual */
 };
 
 int gateway_new(const struct gateway_options *options, struct gateway **ret, struct err_note *note);

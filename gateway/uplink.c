@@ -9,8 +9,10 @@
 #include <time.h>
 
 #include "clock.h"
+#include "log.h"
 #include "mqtt_resolve.h"
 #include "uplink_link.h"
+#include "uplink_return.h"
 #include "uplink_session.h"
 
 enum {
@@ -22,7 +24,7 @@ enum {
 
 struct uplink {
     struct uplink_options options;
-    struct mqtt *mqtt;
+    struct mqtt *clients[2]; /* the second only where there is more than one url */
     struct pulse pulse;
     _Atomic bool stop;
     bool started;
@@ -32,8 +34,10 @@ struct uplink {
     bool ended;
     struct uplink_status status;
     /* The thread's own. */
+    struct mqtt *mqtt; /* one of the clients: the one in use */
     struct uplink_link link;
     struct uplink_session session;
+    struct uplink_return home;
     struct buf will;
 };
 
@@ -105,12 +109,15 @@ int uplink_new(const struct uplink_options *options, struct uplink **ret, struct
     set_defaults(&u->options);
     buf_init(&u->will);
     err = init_lock(u);
-    if (err == 0)
-        err = mqtt_new(&u->options.mqtt, &u->mqtt, note);
+    for (size_t i = 0; i < 2 && i < options->url_count && err == 0; i++)
+        err = mqtt_new(&u->options.mqtt, &u->clients[i], note);
+    u->mqtt = u->clients[0];
     if (err == 0)
         err = uplink_link_init(&u->link, &u->options, u->mqtt, &u->pulse);
     if (err == 0)
         err = uplink_session_init(&u->session, &u->options, u->mqtt);
+    u->link.state_topic = u->session.send.state_topic;
+    uplink_return_init(&u->home, &u->options, &u->link, u->clients[1]);
     if (err < 0) {
         uplink_free(u);
         return err;
@@ -126,7 +133,9 @@ void uplink_free(struct uplink *u)
         return;
     uplink_session_fini(&u->session);
     uplink_link_fini(&u->link);
-    mqtt_free(u->mqtt);
+    uplink_return_fini(&u->home);
+    mqtt_free(u->clients[0]);
+    mqtt_free(u->clients[1]);
     buf_fini(&u->will);
     pthread_mutex_destroy(&u->lock);
     pthread_cond_destroy(&u->ended_now);
@@ -138,7 +147,7 @@ static void begin_attempt(struct uplink *u)
     uint64_t number = uplink_link_number(&u->link);
     uplink_send_will(&u->session.send, number, &u->will);
     const struct mqtt_will will = {
-        .topic = u->session.send.state_topic,
+        .topic = u->link.state_topic,
         .payload = u->will.data,
         .len = u->will.len,
     };
@@ -152,6 +161,40 @@ static void begin_session(struct uplink *u, const struct mqtt_event *connected)
         waiting = 0;
     uplink_link_up(&u->link, waiting);
     uplink_session_open(&u->session, connected, u->link.connection);
+    uplink_return_arm(&u->home, u->link.url > 0);
+}
+
+/* The first broker has taken us: from here on it is the one, and the other the spare. */
+static void go_home(struct uplink *u)
+{
+    const struct mqtt_event connected = u->home.connected;
+    u->mqtt = u->link.mqtt = uplink_return_swap(&u->home, u->mqtt);
+    u->session.mqtt = u->session.send.mqtt = u->mqtt;
+    u->link.url = 0;
+    begin_session(u, &connected);
+}
+
+/* What is in flight is decided first, so that nothing is sent twice; then the other broker is told. */
+static void move_home(struct uplink *u)
+{
+    if (!uplink_session_leave(&u->session))
+        return;
+    log_line(LOG_PRI_INFO, "FG-LINK-RETURN", "uplink=%s url=%s: the first broker is well again; moving to it",
+             u->options.name, u->options.urls[0]);
+    uplink_session_goodbye(&u->session, OFFLINE_MS);
+    mqtt_disconnect(u->mqtt, GOODBYE_MS);
+    u->link.since_mono_ms = clock_mono_ms();
+    go_home(u);
+}
+
+/* Beside a connection to another than the first url; returns when it wants to be asked again. */
+static int64_t try_home(struct uplink *u, int64_t now)
+{
+    if (uplink_return_due(&u->home, now)) {
+        uplink_send_will(&u->session.send, uplink_link_number(&u->link), &u->home.will);
+        uplink_return_begin(&u->home);
+    }
+    return uplink_return_look(&u->home);
 }
 
 static void end_session(struct uplink *u, int reason, bool overdue, const char *text)
@@ -159,13 +202,36 @@ static void end_session(struct uplink *u, int reason, bool overdue, const char *
     u->link.useful = u->session.useful;
     uplink_session_lost(&u->session, reason, overdue);
     uplink_link_lost(&u->link, text);
+    uplink_return_look(&u->home); /* one broker behind both urls ends the old connection for the new one */
+    if (u->home.up)
+        go_home(u);
+    else
+        uplink_return_drop(&u->home);
+}
+
+static int64_t round_of_session(struct uplink *u, int64_t now)
+{
+    char text[96];
+    if (uplink_session_overdue(&u->session, now)) {
+        mqtt_abandon(u->mqtt);
+        snprintf(text, sizeof text, "the broker did not acknowledge a message within %lld s",
+                 (long long)((u->options.puback_timeout_ms + 999) / 1000));
+        end_session(u, 0, true, text);
+        return now;
+    }
+    int64_t home = try_home(u, now);
+    if (u->home.up)
+        move_home(u);
+    else
+        u->session.leaving = false; /* the first broker took us and went again */
+    uplink_session_round(&u->session);
+    return home < u->session.wake_mono_ms ? home : u->session.wake_mono_ms;
 }
 
 /* What the clock asks for; returns when it asks again. */
 static int64_t round_of(struct uplink *u)
 {
     const int64_t now = clock_mono_ms();
-    char text[96];
     if (uplink_link_due(&u->link, now))
         begin_attempt(u);
     switch (u->link.state) {
@@ -178,15 +244,7 @@ static int64_t round_of(struct uplink *u)
         uplink_link_failed(&u->link, 0, "the attempt did not come to an end");
         return now;
     case UPLINK_LINK_UP:
-        if (!uplink_session_overdue(&u->session, now)) {
-            uplink_session_round(&u->session);
-            return u->session.wake_mono_ms;
-        }
-        mqtt_abandon(u->mqtt);
-        snprintf(text, sizeof text, "the broker did not acknowledge a message within %lld s",
-                 (long long)((u->options.puback_timeout_ms + 999) / 1000));
-        end_session(u, 0, true, text);
-        return now;
+        return round_of_session(u, now);
     }
     return now;
 }
@@ -226,6 +284,7 @@ static void take_event(struct uplink *u, const struct mqtt_event *e)
 
 static void leave(struct uplink *u)
 {
+    uplink_return_drop(&u->home);
     if (u->link.state == UPLINK_LINK_UP)
         uplink_session_goodbye(&u->session, OFFLINE_MS);
     if (u->link.state == UPLINK_LINK_UP)
@@ -273,7 +332,8 @@ int uplink_start(struct uplink *u)
 
 void uplink_wake(struct uplink *u)
 {
-    mqtt_wake(u->mqtt);
+    for (size_t i = 0; i < 2 && u->clients[i]; i++)
+        mqtt_wake(u->clients[i]);
 }
 
 bool uplink_stop(struct uplink *u, int64_t wait_ms)
@@ -281,7 +341,7 @@ bool uplink_stop(struct uplink *u, int64_t wait_ms)
     if (!u->started)
         return true;
     atomic_store(&u->stop, true);
-    mqtt_wake(u->mqtt);
+    uplink_wake(u);
     const int64_t until = clock_mono_ms() + wait_ms;
     pthread_mutex_lock(&u->lock);
     while (!u->ended) {

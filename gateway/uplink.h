@@ -9,8 +9,9 @@
  *
  * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after
  * losing an established link uniform in 0..first_retry_max_ms, else 1 s doubling to 60 s, jittered; urls
- * tried in order. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
- * FG-LINK-CREDENTIAL.
+ * tried in order. From another than the first url the uplink returns to the first when that is well again:
+ * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
+ * FG-LINK-RETURN, FG-LINK-CREDENTIAL.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
@@ -45,6 +46,7 @@ struct uplink_options {
     int64_t puback_timeout_ms;  /* 30 s */
     int64_t first_retry_max_ms; /* 20 s: the first retry after a lost link is uniform in 0..this, so that a
                                  * fleet does not come back in one moment */
+    int64_t return_every_ms;    /* at least so long between attempts to return to the first url; 0: 10 min */
     const char *config_state;   /* "current" or "fallback" */
     const char *state_dir;      /* where the connection counter is kept */
     bool (*clock_trusted)(void *context);

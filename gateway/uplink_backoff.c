@@ -31,6 +31,11 @@ int64_t uplink_backoff_lost(struct uplink_backoff *b)
     return uniform(b, 0, b->first_max_ms);
 }
 
+int64_t uplink_backoff_spread(struct uplink_backoff *b, int64_t most_ms)
+{
+    return uniform(b, 0, most_ms);
+}
+
 int64_t uplink_backoff_failed(struct uplink_backoff *b)
 {
     int64_t step = b->step_ms;

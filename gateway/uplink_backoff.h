@@ -27,6 +27,8 @@ struct uplink_backoff {
 void uplink_backoff_init(struct uplink_backoff *b, uint64_t seed, int64_t first_max_ms);
 /* Milliseconds to wait after a link that worked was lost; the steps begin anew. */
 int64_t uplink_backoff_lost(struct uplink_backoff *b);
+/* Uniform in 0..most_ms. */
+int64_t uplink_backoff_spread(struct uplink_backoff *b, int64_t most_ms);
 /* Milliseconds to wait after all urls have failed. */
 int64_t uplink_backoff_failed(struct uplink_backoff *b);
 

@@ -98,32 +98,43 @@ static bool read_password(struct uplink_link *l)
         l->credential_said[0] = '\0';
         return true;
     }
-    set_text(l->reason, note.text);
-    if (strcmp(l->credential_said, l->reason) != 0)
+    char text[UPLINK_LINK_TEXT];
+    set_text(text, note.text);
+    if (strcmp(l->credential_said, text) != 0)
         log_line(
             LOG_PRI_ERROR, "FG-LINK-CREDENTIAL",
             "uplink=%s: the password cannot be read: %s; put it there, readable for the service; it is tried "
             "again by itself",
             l->options->name, note.text);
-    set_text(l->credential_said, l->reason);
+    set_text(l->credential_said, text);
     return false;
+}
+
+int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const struct mqtt_will *will,
+                     struct err_note *note)
+{
+    if (!read_password(l))
+        return err_note(note, FG_EIO, "%s", l->credential_said);
+    pulse_expect(l->pulse, RESOLVER_MS);
+    int err = mqtt_connect(mqtt, l->options->urls[url], l->options->username,
+                           l->options->password_path ? l->password.data : NULL, will, note);
+    if (l->password.data)
+        explicit_bzero(l->password.data, l->password.cap);
+    pulse_beat(l->pulse);
+    return err;
 }
 
 void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will)
 {
     struct err_note note = {""};
-    if (!read_password(l)) {
+    l->useful = false;
+    int err = uplink_link_dial(l, l->mqtt, l->url, will, &note);
+    if (err < 0 && l->credential_said[0]) {
+        set_text(l->reason, note.text);
         back_off(l);
         return;
     }
-    pulse_expect(l->pulse, RESOLVER_MS);
     l->state = UPLINK_LINK_CONNECTING;
-    l->useful = false;
-    int err = mqtt_connect(l->mqtt, l->options->urls[l->url], l->options->username,
-                           l->options->password_path ? l->password.data : NULL, will, &note);
-    if (l->password.data)
-        explicit_bzero(l->password.data, l->password.cap);
-    pulse_beat(l->pulse);
     l->attempt_deadline_mono_ms = clock_mono_ms() + l->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
     if (err < 0)
         uplink_link_failed(l, 0, note.text[0] ? note.text : err_text(err));

@@ -31,6 +31,7 @@ struct uplink_link_url {
 struct uplink_link {
     const struct uplink_options *options;
     struct mqtt *mqtt;
+    const char *state_topic; /* where the will is published */
     struct pulse *pulse;
     struct uplink_backoff backoff;
     enum uplink_link_state state;
@@ -60,6 +61,10 @@ uint64_t uplink_link_number(struct uplink_link *l);
 void uplink_link_keep_number(struct uplink_link *l);
 /* Begins an attempt; may block in the resolver. will is lent until the connection ends. */
 void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will);
+/* Only begins the attempt, with any client, at any url; the password is read anew. */
+int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const struct mqtt_will *will,
+                     struct err_note *note);
+/* The connection stands, to l->url. */
 void uplink_link_up(struct uplink_link *l, uint64_t waiting);
 /* The attempt failed; reason as in MQTT_FAILED, 0 when it did not get that far. May block in the resolver. */
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text);

@@ -72,7 +72,13 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     s->facts_mono_ms = now;
     /* The newest readings leave at once; later ones may wait for company. */
     s->live_since_mono_ms = now - s->options->batch_delay_ms;
-    s->useful = false;
+    s->useful = s->leaving = false;
+}
+
+bool uplink_session_leave(struct uplink_session *s)
+{
+    s->leaving = true;
+    return in_flight(s) == 0;
 }
 
 /* ---- birth and state ---- */
@@ -257,15 +263,21 @@ static void look_back(struct uplink_session *s)
         uplink_window_rewind(&s->window, first);
 }
 
-void uplink_session_round(struct uplink_session *s)
+static void send_what_waits(struct uplink_session *s)
 {
-    s->wake_mono_ms = INT64_MAX;
     send_notices(s, clock_mono_ms());
     look_back(s);
     uint64_t newest = store_newest(s->options->store);
     uplink_window_keep_up(&s->window, newest);
     while (send_one(s, UPLINK_LIVE, newest) || send_one(s, UPLINK_BACKLOG, newest))
         ;
+}
+
+void uplink_session_round(struct uplink_session *s)
+{
+    s->wake_mono_ms = INT64_MAX;
+    if (!s->leaving)
+        send_what_waits(s);
     wake_by(s, uplink_window_deadline(&s->window));
     if (s->birth.in_flight)
         wake_by(s, s->birth.deadline_mono_ms);

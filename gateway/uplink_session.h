@@ -48,6 +48,7 @@ struct uplink_session {
     int64_t live_since_mono_ms;        /* since when live records wait for company; 0: none wait */
     int64_t wake_mono_ms;              /* when the next round has something to do */
     bool useful;                       /* the broker has taken a message */
+    bool leaving;                      /* nothing new is sent: the uplink moves once all is acknowledged */
     uint64_t messages, bytes, refused; /* since start */
 };
 
@@ -63,6 +64,8 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token);
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason);
 /* Whether an acknowledgement is overdue. */
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms);
+/* Sends nothing new from here to the next open; true when all that was sent is decided. */
+bool uplink_session_leave(struct uplink_session *s);
 /* The connection is gone; reason as in MQTT_LOST; overdue: we gave it up. */
 void uplink_session_lost(struct uplink_session *s, int reason, bool overdue);
 /* Publishes the offline state and waits at most wait_ms for its acknowledgement. */

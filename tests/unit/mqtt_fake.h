@@ -18,6 +18,7 @@
 #include <openssl/evp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 
 struct mqtt_fake {
     int port;
@@ -30,6 +31,7 @@ struct mqtt_fake {
     char first[512]; /* the first packet of the last connection, for after mqtt_fake_stop() */
     char last[512];  /* the last one */
     int first_len, last_len;
+    _Atomic unsigned served; /* connections, so far */
     int listener, stop[2];
     pthread_t thread;
 };
@@ -120,6 +122,7 @@ static inline void *mqtt_fake_main(void *context)
         int fd = accept(f->listener, NULL, NULL);
         if (fd < 0)
             break;
+        atomic_fetch_add(&f->served, 1);
         mqtt_fake_serve(f, fd);
         close(fd);
     }
