@@ -85,6 +85,18 @@ static void print_loads(const struct config *c)
     }
 }
 
+/* Mobile data is paid for by the month, and bought by the day. */
+static void print_traffic(const struct config *c)
+{
+    for (size_t i = 0; i < c->uplink_count && c->device_count > 0; i++) {
+        const double day = (double)config_traffic(c, i) * 86.4;
+        if (day < 1e6)
+            printf(_("uplink %s: about %.0f kB of readings a day\n"), c->uplinks[i].name, day / 1e3);
+        else
+            printf(_("uplink %s: about %.1f MB of readings a day\n"), c->uplinks[i].name, day / 1e6);
+    }
+}
+
 static void print_summary(const char *path, const struct config *c, const struct config_problems *problems)
 {
     size_t points = 0;
@@ -101,6 +113,7 @@ static void print_summary(const char *path, const struct config *c, const struct
         printf("%s: OK: %s\n", path, text.data);
     buf_fini(&text);
     print_loads(c);
+    print_traffic(c);
 }
 
 static void print_failure(const char *path, const struct config_problems *problems)

@@ -72,7 +72,11 @@ static int check(struct config_loader *l)
     config_check_devices(l);
     if (l->file.problems->errors == 0)
         err = config_check_busload(l);
-    return err < 0 ? err : config_check_uplinks(l);
+    if (err == 0)
+        err = config_check_uplinks(l);
+    if (err == 0 && l->file.problems->errors == 0)
+        config_check_traffic(l);
+    return err;
 }
 
 static void free_profiles(struct config_loader *l)

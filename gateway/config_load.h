@@ -41,6 +41,8 @@ int config_use_profile(struct config_loader *l, const char *name, const struct y
 void config_check_devices(struct config_loader *l);
 /* Buses whose devices are asked for more than the line can carry. For a configuration without errors. */
 int config_check_busload(struct config_loader *l);
+/* Uplinks whose max_rate is not above what the devices make. For a configuration without errors. */
+void config_check_traffic(const struct config_loader *l);
 /* Uplinks: urls, topics, ids. */
 int config_check_uplinks(struct config_loader *l);
 /* One uplink's password, certificate and key files. */

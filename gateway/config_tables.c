@@ -203,7 +203,7 @@ static const struct config_key backlog_keys[] = {
      .text = "After an outage: the newest at once and the old beside them, or strictly from the oldest on."},
     {"max_rate", CONFIG_RATE, AT(struct config_uplink, max_rate),
      .otherwise_says = "none: the link's own pace", .min = 64, .max = GIB(1),
-     .text = "A ceiling for the backlog."},
+     .text = "A ceiling for the backlog; `check` says when it is not above what the devices make."},
 };
 static const struct config_section backlog_section = {.name = "backlog",
                                                       .text = "How what was kept is sent.",

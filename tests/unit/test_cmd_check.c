@@ -4,7 +4,7 @@
 
 #define GOLDEN "tests/golden/config"
 
-static void a_good_file_is_summed_up_with_the_load_of_its_buses(void **state)
+static void a_good_file_is_summed_up_with_the_load_of_its_buses_and_links(void **state)
 {
     struct outcome o;
     cmd_call(*state, cmd_check,
@@ -13,7 +13,9 @@ static void a_good_file_is_summed_up_with_the_load_of_its_buses(void **state)
     assert_string_equal(o.out, GOLDEN "/good.yaml: OK: 3 buses, 4 devices, 13 points, 2 uplinks, 1 warning\n"
                                       "bus field: under 1 % of the line's time\n"
                                       "bus pumphouse: under 1 % of the line's time\n"
-                                      "bus server: under 1 % of the line's time\n");
+                                      "bus server: under 1 % of the line's time\n"
+                                      "uplink province: about 224 kB of readings a day\n"
+                                      "uplink second: about 1.3 MB of readings a day\n");
     assert_non_null(strstr(o.err, "54:15: warning: uplinks[0].commands"));
     cmd_fini(&o);
 }
@@ -95,7 +97,7 @@ int main(void)
     setenv("CREDENTIALS_DIRECTORY", GOLDEN "/credentials", 1);
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
-        WITH_FOLDER(a_good_file_is_summed_up_with_the_load_of_its_buses),
+        WITH_FOLDER(a_good_file_is_summed_up_with_the_load_of_its_buses_and_links),
         WITH_FOLDER(errors_go_to_stderr_and_exit_with_78),
         WITH_FOLDER(warnings_fail_only_when_strict),
         WITH_FOLDER(wrong_usage_exits_with_64_and_help_with_0),
