@@ -1,45 +1,27 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """bench_bus - how near the daemon comes to the limit of the wire, measured by the simulators' own counts.
 
-Each figure is a ratio against a reference that ran in the same run on the same line: the median of BENCH_RUNS
-runs (default 3) with the least and the greatest. BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=dead,tcp
-runs only the cases whose name begins so. Prints a table, writes build/bench.json; docs/BENCHMARKS.md explains every line.
-
-Exit 0 when every figure reaches its target, 1 otherwise.
+BENCH_LONG=1 adds what only shows after minutes; bench.py runs it, docs/BENCHMARKS.md explains every line.
 """
 
 import json
 import os
 import shutil
-import statistics
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
-_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-sys.dont_write_bytecode = True
-sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
-
-import settings as config_file  # noqa: E402
-from broker import Broker  # noqa: E402
-from daemon import ROOT, Daemon, default_binary  # noqa: E402
-from wire_line import WireLine, WireTcp, program  # noqa: E402
-
-RUNS = int(os.environ.get("BENCH_RUNS", "3"))
-LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
-ONLY = tuple(filter(None, os.environ.get("BENCH_ONLY", "").split(",")))
+import settings as config_file
+from broker import Broker
+from daemon import Daemon
+from table import LONG, RUNS, in_folder, say
+from wire_line import WireLine, WireTcp, program
 
 UNITS = 10  # on the serial line
 REGISTERS = 20  # of each
 DEAD = (2, 5, 8)
 LAG_MAX_US = 10000  # how late the simulator may be and still be the line that it plays
-
-
-def say(text):
-    print(text, file=sys.stderr, flush=True)
 
 
 # -- running things
@@ -111,14 +93,6 @@ def pin(core, *pids):
             os.sched_setaffinity(int(task), {core})
 
 
-def in_folder(function, *arguments):
-    folder = tempfile.mkdtemp(prefix="fg-bench-")
-    try:
-        return function(folder, *arguments)
-    finally:
-        shutil.rmtree(folder)
-
-
 def in_parallel(function, times):
     """Runs it so many times at once, for what takes minutes and next to no processor time."""
     results, errors = [None] * times, []
@@ -146,51 +120,6 @@ def disturbance(runs):
     """A note when the machine held up a simulator."""
     worst = max(r["lag"] for r in runs)
     return "this machine held up a simulator for up to %.0f ms" % (worst / 1e3) if worst > LAG_MAX_US else ""
-
-
-class Table:
-    """Figures with their references and targets."""
-
-    def __init__(self):
-        self.rows = []
-
-    def add(self, name, unit, pairs, target, at_most=False, note=""):
-        """pairs: (figure, reference) of each run; the ratio is what is judged."""
-        ratios = sorted(figure / base for figure, base in pairs)
-        middle = statistics.median(ratios)
-        reached = middle <= target if at_most else middle >= target
-        self.rows.append({
-            "name": name, "unit": unit, "figure": statistics.median(f for f, _ in pairs),
-            "reference": statistics.median(b for _, b in pairs), "ratio": middle, "least": ratios[0],
-            "greatest": ratios[-1], "runs": len(ratios), "target": target, "at_most": at_most, "reached": reached,
-            "note": note})
-        say("  %-46s ratio %.3f (%s %.3f)" % (name, middle, "<=" if at_most else ">=", target))
-
-    def print(self):
-        head = ("what", "figure", "reference", "ratio", "least-greatest", "runs", "target", "")
-        lines = [head] + [(
-            r["name"], "%.4g %s" % (r["figure"], r["unit"]), "%.4g" % r["reference"], "%.3f" % r["ratio"],
-            "%.3f-%.3f" % (r["least"], r["greatest"]), str(r["runs"]),
-            "%s %.3g" % ("<=" if r["at_most"] else ">=", r["target"]), "reached" if r["reached"] else "MISSED")
-            for r in self.rows]
-        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-        for line in lines:
-            print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
-        for note in dict.fromkeys(r["note"] for r in self.rows if r["note"]):
-            print("note: " + note)
-
-    def write(self, path):
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), "binary": default_binary(), "runs": RUNS, "long": LONG,
-                       "figures": self.rows}, file, indent=2)
-            file.write("\n")
-
-
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
-    return {"processor": model, "cores": os.cpu_count(), "kernel": os.uname().release, "load": os.getloadavg()[0]}
 
 
 # -- the cases
@@ -284,7 +213,7 @@ def silent_unit(folder, units=50, seconds=60):
     return {"rate": rate(stats, living) / len(living), "longest_s": longest_ms(stats, living) / 1e3}
 
 
-# -- the program
+# -- the groups
 
 
 def bench_line(table):
@@ -323,18 +252,4 @@ def bench_silent(table):
               at_most=True)
 
 
-def main():
-    table = Table()
-    begin = time.monotonic()
-    for name, bench in (("line", bench_line), ("tcp", bench_tcp), ("silent", bench_silent), ("dead", bench_dead)):
-        if not ONLY or name.startswith(ONLY):
-            bench(table)
-    table.print()
-    print("%s, %d cores, load %.1f; %d runs, %d s" % (*list(machine().values())[:2], os.getloadavg()[0], RUNS,
-                                                     time.monotonic() - begin))
-    table.write(os.path.join(ROOT, "build", "bench.json"))
-    return 0 if all(row["reached"] for row in table.rows) else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+GROUPS = (("line", bench_line), ("tcp", bench_tcp), ("silent", bench_silent), ("dead", bench_dead))

@@ -1,0 +1,54 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: Apache-2.0
+"""bench - every benchmark against a reference in the same run; docs/BENCHMARKS.md explains every line.
+
+BENCH_RUNS=n: how often each figure is taken (3). BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=store,dead
+runs only parts or groups of that name. Prints a table, writes build/bench.json.
+
+Exit 0 when every figure reaches its target, 1 otherwise, 64 for a name that nothing has.
+"""
+
+import os
+import sys
+import time
+
+_TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.dont_write_bytecode = True
+sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
+
+import bench_bus  # noqa: E402
+import bench_store  # noqa: E402
+from daemon import ROOT, default_binary  # noqa: E402
+from table import RUNS, Table, machine  # noqa: E402
+
+PARTS = {"bus": bench_bus.GROUPS, "store": bench_store.GROUPS}
+
+
+def chosen(only):
+    """The groups to run; None when a name is nobody's."""
+    known = set(PARTS) | {name for groups in PARTS.values() for name, _ in groups}
+    if set(only) - known:
+        print("BENCH_ONLY: there is no %s; there are %s" % (", ".join(sorted(set(only) - known)),
+                                                            " ".join(sorted(known))), file=sys.stderr)
+        return None
+    return [bench for part, groups in PARTS.items() for name, bench in groups
+            if not only or part in only or name in only]
+
+
+def main():
+    benches = chosen([name for name in os.environ.get("BENCH_ONLY", "").split(",") if name])
+    if benches is None:
+        return 64
+    table = Table()
+    begin = time.monotonic()
+    for bench in benches:
+        bench(table)
+    table.print()
+    print("%s, %d cores, load %.1f; %d runs, %d s" % (*list(machine().values())[:2], os.getloadavg()[0], RUNS,
+                                                     time.monotonic() - begin))
+    table.write(os.path.join(ROOT, "build", "bench.json"), binary=default_binary())
+    return 0 if table.reached() else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

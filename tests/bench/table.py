@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""table - figures against references and targets: how every benchmark is judged and shown.
+
+Each figure is a ratio: the median of several runs, with the least and the greatest.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+
+RUNS = int(os.environ.get("BENCH_RUNS", "3"))
+LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
+
+
+def say(text):
+    print(text, file=sys.stderr, flush=True)
+
+
+def in_folder(function, *arguments, below=None):
+    folder = tempfile.mkdtemp(prefix="fg-bench-", dir=below)
+    try:
+        return function(folder, *arguments)
+    finally:
+        shutil.rmtree(folder)
+
+
+def machine():
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")
+    return {"processor": model, "cores": os.cpu_count(), "kernel": os.uname().release, "load": os.getloadavg()[0]}
+
+
+class Table:
+    """Figures with their references and targets."""
+
+    def __init__(self):
+        self.rows = []
+
+    def add(self, name, unit, pairs, target, at_most=False, note=""):
+        """pairs: (figure, reference) of each run; the ratio is what is judged."""
+        ratios = sorted(figure / base for figure, base in pairs)
+        middle = statistics.median(ratios)
+        reached = middle <= target if at_most else middle >= target
+        self.rows.append({
+            "name": name, "unit": unit, "figure": statistics.median(f for f, _ in pairs),
+            "reference": statistics.median(b for _, b in pairs), "ratio": middle, "least": ratios[0],
+            "greatest": ratios[-1], "runs": len(ratios), "target": target, "at_most": at_most, "reached": reached,
+            "note": note})
+        say("  %-56s ratio %.3f (%s %.3f)" % (name, middle, "<=" if at_most else ">=", target))
+
+    def reached(self):
+        return all(row["reached"] for row in self.rows)
+
+    def print(self):
+        head = ("what", "figure", "reference", "ratio", "least-greatest", "runs", "target", "")
+        lines = [head] + [(
+            r["name"], "%.4g %s" % (r["figure"], r["unit"]), "%.4g" % r["reference"], "%.3f" % r["ratio"],
+            "%.3f-%.3f" % (r["least"], r["greatest"]), str(r["runs"]),
+            "%s %.3g" % ("<=" if r["at_most"] else ">=", r["target"]), "reached" if r["reached"] else "MISSED")
+            for r in self.rows]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        for line in lines:
+            print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
+        for note in dict.fromkeys(r["note"] for r in self.rows if r["note"]):
+            print("note: " + note)
+
+    def write(self, path, **about):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({"machine": machine(), **about, "runs": RUNS, "long": LONG, "figures": self.rows}, file, indent=2)
+            file.write("\n")
