@@ -27,7 +27,8 @@ LDFLAGS_tsan    := -fsanitize=thread
 # Truncation is what snprintf is for; that warning changes its mind with the optimisation level.
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wformat=2 -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wno-format-truncation -Werror
-CPPFLAGS    += -D_GNU_SOURCE -DFG_VERSION='"$(VERSION)"' -DFG_SHARE='"$(PREFIX)/share/fieldgate"'
+CPPFLAGS    += -D_GNU_SOURCE -DFG_VERSION='"$(VERSION)"' -DFG_SHARE='"$(PREFIX)/share/fieldgate"' \
+               -DFG_LOCALE='"$(PREFIX)/share/locale"'
 ALL_CFLAGS  := -std=gnu11 $(WARN) $(CFLAGS_$(FLAVOR)) $(CFLAGS)
 ALL_LDFLAGS := $(LDFLAGS_$(FLAVOR)) $(LDFLAGS)
 
@@ -40,16 +41,21 @@ UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c)
 STORE_BENCH := $(B)/bench/bench_store $(B)/bench/bare_sqlite
 SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
 SIMS    := $(filter-out $(STORE_BENCH),$(SIMS))
+LANGUAGES := $(patsubst po/%.po,%,$(wildcard po/*.po))
+CATALOGS  := $(LANGUAGES:%=$(B)/locale/%/LC_MESSAGES/fieldgate.mo)
 C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tests/faults/*.[ch] tests/sim/*.[ch] tests/bench/*.[ch])
 
 # A temporary folder and a Python that leaves no caches behind: `git status` is clean after every target.
 export PYTHONDONTWRITEBYTECODE := 1
+# Tests read what is printed: in English, whatever the contributor speaks.
+export LC_ALL := C.UTF-8
+unexport LANGUAGE
 # These tests wait most of their time, so more of them than cores run side by side.
 WORKERS ?= 4
 PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5 -n $(WORKERS)
 
 .PHONY: all
-all: $(B)/fieldgate ## build the program
+all: $(B)/fieldgate $(CATALOGS) ## build the program and its translations
 
 .PHONY: help
 help: ## list the targets
@@ -78,6 +84,10 @@ $(B)/unit/%: tests/unit/%.c $(B)/libfieldgate.a
 $(B)/tools/%: tests/tools/%.c $(B)/libfieldgate.a
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(LIBS)
+
+$(B)/locale/%/LC_MESSAGES/fieldgate.mo: po/%.po
+	@mkdir -p $(@D)
+	@msgfmt -o $@ $<
 
 # Simulators and reference masters stand by themselves: nothing of what they judge is in them.
 $(B)/sim/%: tests/sim/%.c tests/sim/unit_table.c $(wildcard tests/sim/*.h) $(B)/settings
@@ -168,6 +178,10 @@ docs: $(B)/tools/config_docs ## write what is generated: docs/CONFIG.md, its sch
 	@tests/tools/generated.sh $(B)/tools/config_docs write
 	@$(PYTHON) tests/tools/file_table.py write
 
+.PHONY: texts
+texts: ## bring the translations in po/ up to date with the sources
+	@po/texts.sh write
+
 .PHONY: format
 format: ## lay out all C files
 	clang-format -i $(C_FILES)
@@ -177,7 +191,7 @@ lint: ## cppcheck
 	@echo "== cppcheck"
 	@cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
 	  --suppress=missingIncludeSystem --suppress=normalCheckLevelMaxBranches -j $(JOBS) -D_GNU_SOURCE \
-	  -DFG_VERSION='"x"' -DFG_SHARE='"/x"' gateway drivers
+	  -DFG_VERSION='"x"' -DFG_SHARE='"/x"' -DFG_LOCALE='"/x"' gateway drivers
 
 .PHONY: sanitize
 sanitize:
@@ -281,12 +295,14 @@ INSTALL_UNIT  := $(DESTDIR)$(UNITDIR)/fieldgate.service
 INSTALL_COMPLETION := $(DESTDIR)$(PREFIX)/share/bash-completion/completions/fieldgate
 
 .PHONY: install
-install: $(B)/fieldgate ## install below DESTDIR and PREFIX; keeps an existing configuration
+install: all ## install below DESTDIR and PREFIX; keeps an existing configuration
 	install -D -m 755 $(B)/fieldgate $(DESTDIR)$(PREFIX)/bin/fieldgate
 	install -d $(INSTALL_SHARE)/profiles $(INSTALL_SHARE)/schema
 	install -m 644 config/profiles/*.yaml $(INSTALL_SHARE)/profiles/
 	install -m 644 config/schema/*.json $(INSTALL_SHARE)/schema/
 	install -m 644 config/points.yaml $(INSTALL_SHARE)/
+	for language in $(LANGUAGES); do install -D -m 644 $(B)/locale/$$language/LC_MESSAGES/fieldgate.mo \
+	  $(DESTDIR)$(PREFIX)/share/locale/$$language/LC_MESSAGES/fieldgate.mo || exit; done
 	install -d $(INSTALL_DOC)/examples
 	install -m 644 README.md README.vi.md CHANGELOG.md docs/*.md $(INSTALL_DOC)/
 	install -m 644 config/fieldgate.yaml $(INSTALL_DOC)/examples/
@@ -306,4 +322,5 @@ uninstall: ## remove what install put there; configuration and readings stay
 	rm -f $(DESTDIR)$(PREFIX)/bin/fieldgate $(INSTALL_UNIT) $(INSTALL_COMPLETION)
 	rm -f $(DESTDIR)$(PREFIX)/lib/sysusers.d/fieldgate.conf $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/fieldgate.conf
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man1/fieldgate.1 $(DESTDIR)$(PREFIX)/share/man/man5/fieldgate.yaml.5
+	rm -f $(DESTDIR)$(PREFIX)/share/locale/*/LC_MESSAGES/fieldgate.mo
 	rm -rf $(INSTALL_SHARE) $(INSTALL_DOC)

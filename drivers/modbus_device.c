@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "../gateway/text.h"
 #include "modbus_line.h"
 
 #define ANSWER_OVERHEAD 5 /* unit, function, byte count, check sum */
@@ -18,15 +19,15 @@ static int check_point(const struct modbus_device_options *o, const struct point
     uint16_t width = point_width(p);
     const char *wrong = NULL;
     if (p->address + width > 65536)
-        wrong = "reaches beyond address 65535";
+        wrong = _("reaches beyond address 65535");
     else if (bit_table && p->type != POINT_BOOL)
-        wrong = "is a single bit: its type can only be bool";
+        wrong = _("is a single bit: its type can only be bool");
     else if (!bit_table && width > max_registers)
-        wrong = "is wider than the registers that may be read at once";
+        wrong = _("is wider than the registers that may be read at once");
     else if (p->has_bits && (width != 1 || p->bit_first > p->bit_last || p->bit_last > 15))
-        wrong = "has bits that do not lie in one register";
+        wrong = _("has bits that do not lie in one register");
     else if (p->type != POINT_BOOL && p->scale.magnitude == 0)
-        wrong = "has scale 0";
+        wrong = _("has scale 0");
     if (!wrong)
         return 0;
     return err_note(note, FG_EINVALID, "device %s: point %s %s", o->name, p->name, wrong);

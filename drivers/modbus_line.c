@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "modbus_line.h"
+#include "../gateway/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,16 +63,16 @@ int64_t modbus_line_silence_us(const struct modbus_line *line)
 
 int modbus_line_explain(const char *port, int error, struct err_note *note)
 {
-    const char *advice = "check the adapter and its driver (dmesg)";
+    const char *advice = _("check the adapter and its driver (dmesg)");
     switch (error) {
     case ENOENT:
     case ENODEV:
     case ENXIO:
-        advice = "the adapter is not there: plug it in, or take its name from /dev/serial/by-id";
+        advice = _("the adapter is not there: plug it in, or take its name from /dev/serial/by-id");
         break;
     case EACCES:
     case EPERM:
-        advice = "give the service's user access to it (group dialout)";
+        advice = _("give the service's user access to it (group dialout)");
         break;
     case EBUSY:
     case EWOULDBLOCK:
@@ -79,11 +80,11 @@ int modbus_line_explain(const char *port, int error, struct err_note *note)
                         "%s: in use by another program; stop that program (fuser -v %s names it)", port,
                         port);
     case EIO:
-        advice = "the adapter was unplugged or has failed";
+        advice = _("the adapter was unplugged or has failed");
         break;
     case ENOTTY:
     case EINVAL:
-        advice = "it is no serial port: check `port`";
+        advice = _("it is no serial port: check `port`");
         break;
     }
     return err_note(note, FG_EIO, "%s: %s; %s", port, strerrordesc_np(error), advice);

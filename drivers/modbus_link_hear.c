@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../gateway/clock.h"
+#include "../gateway/text.h"
 #include "modbus_line.h"
 #include "modbus_link_internal.h"
 #include "modbus_trouble.h"
@@ -142,7 +143,7 @@ int modbus_link_settle(struct modbus_link *l, struct turn *t)
             verdict = modbus_late_check(&l->late, &ask->request, timeout_us, ask->patient, now, &until_us);
         if (verdict == MODBUS_LATE_REFUSE)
             return refuse(t, QUALITY_NO_REPLY, DRIVER_LATE,
-                          "left alone until its late answers can have come; raise its timeout");
+                          _("left alone until its late answers can have come; raise its timeout"));
         wait_us = l->quiet_since_us + silence_us;
         if (verdict == MODBUS_LATE_WAIT && until_us > wait_us)
             wait_us = until_us;
@@ -150,7 +151,7 @@ int modbus_link_settle(struct modbus_link *l, struct turn *t)
             break;
         if (now >= give_up_us)
             return refuse(t, QUALITY_BAD_FRAME, DRIVER_FOREIGN,
-                          "the line is never silent; another master, or a sensor that talks unasked?");
+                          _("the line is never silent; another master, or a sensor that talks unasked?"));
     }
     /* MBAP frames tell their length: what stands here unfinished goes on in the next bytes. */
     if (l->protocol != MODBUS_TCP)

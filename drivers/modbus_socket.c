@@ -12,17 +12,19 @@
 #include <unistd.h>
 
 #include "../gateway/clock.h"
+#include "../gateway/text.h"
 
 /* A name with a long list of dead addresses must not hold the bus for minutes. */
 #define ADDRESSES_MAX 4
 
 static int explain(const char *host, int port, int error, struct err_note *note)
 {
-    const char *advice = "check the address, the cable and the network";
+    const char *advice = _("check the address, the cable and the network");
     if (error == ECONNREFUSED)
-        advice = "the box is there but nothing listens on this port: check tcp_port, and that Modbus is on";
+        advice =
+            _("the box is there but nothing listens on this port: check tcp_port, and that Modbus is on");
     else if (error == ETIMEDOUT)
-        advice = "nobody answers at this address: check power, cable and address";
+        advice = _("nobody answers at this address: check power, cable and address");
     return err_note(note, FG_EIO, "%s:%d: %s; %s", host, port, strerrordesc_np(error), advice);
 }
 

@@ -16,17 +16,18 @@ struct arguments {
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "%s",
+    fprintf(out,
             _("usage: fieldgate check [--config FILE] [--profiles DIR] [--strict]\n"
               "\n"
               "Reads the configuration and every profile it uses, and prints all that is wrong.\n"
               "Nothing is started or changed.\n"
               "\n"
-              "  --config FILE    instead of " CMD_DEFAULT_CONFIG "\n"
+              "  --config FILE    instead of %s\n"
               "  --profiles DIR   the only folder to look for profiles in\n"
               "  --strict         warnings count as errors\n"
               "\n"
-              "exit: 0 it can be used, 78 it has errors, 64 wrong usage\n"));
+              "exit: 0 it can be used, 78 it has errors, 64 wrong usage\n"),
+            CMD_DEFAULT_CONFIG);
 }
 
 /* False: wrong usage, which getopt has explained. */

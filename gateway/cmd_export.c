@@ -44,7 +44,7 @@ struct export
 static void print_help(FILE *out)
 {
     fprintf(
-        out, "%s",
+        out,
         _("usage: fieldgate export [--from TIME] [--to TIME] [--device NAME] [--format csv|jsonl]\n"
           "                        [--output FILE] [--config FILE | --database FILE]\n"
           "\n"
@@ -58,14 +58,15 @@ static void print_help(FILE *out)
           "  --format WORD    csv (RFC 4180; the default) or jsonl (one JSON object a line)\n"
           "  --output FILE    instead of standard output; it is on the medium when the command ends\n"
           "  --database FILE  another database, such as a copy (copy FILE-wal with it)\n"
-          "  --config FILE    instead of " CMD_DEFAULT_CONFIG "\n"
+          "  --config FILE    instead of %s\n"
           "  --profiles DIR   the only folder to look for profiles in\n"
           "\n"
           "TIME: 2026-11-21, \"2026-11-21 07:00\" (the time zone of this box), 2026-11-21T07:00:00Z,\n"
           "or so long ago: 90s 30min 24h 7d\n"
           "\n"
           "exit: 0 done, 1 failed or something could not be read, 64 wrong usage, 78 the configuration has "
-          "errors\n"));
+          "errors\n"),
+        CMD_DEFAULT_CONFIG);
 }
 
 /* ---- arguments ---- */
@@ -259,7 +260,8 @@ static void show_progress(struct export *x, uint64_t done, uint64_t all)
         !isatty(STDERR_FILENO))
         return;
     x->shown_mono_ms = now;
-    fprintf(stderr, _("\r%3d %%  %" PRIu64 " lines "), (int)(done * 100 / all), x->lines);
+    fputc('\r', stderr);
+    fprintf(stderr, _("%3d %%  %" PRIu64 " lines "), (int)(done * 100 / all), x->lines);
 }
 
 static int export_all(struct export *x)

@@ -26,7 +26,7 @@ struct found {
 static void print_help(FILE *out)
 {
     fprintf(
-        out, "%s",
+        out,
         _("usage: fieldgate profiles [--config FILE] [--profiles DIR] [WORD]\n"
           "\n"
           "Lists the device models that the gateway can read: your own profiles, then the installed ones.\n"
@@ -35,10 +35,11 @@ static void print_help(FILE *out)
           "wires, notes, and each point with its register.\n"
           "\n"
           "  --config FILE    the folder `profiles` beside it holds your own profiles;\n"
-          "                   " CMD_DEFAULT_CONFIG " unless said\n"
+          "                   %s unless said\n"
           "  --profiles DIR   the only folder to look for profiles in\n"
           "\n"
-          "exit: 0 done, 1 nothing was found, 78 a profile has errors, 64 wrong usage\n"));
+          "exit: 0 done, 1 nothing was found, 78 a profile has errors, 64 wrong usage\n"),
+        CMD_DEFAULT_CONFIG);
 }
 
 /* False: wrong usage, which has been explained. */

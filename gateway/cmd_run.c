@@ -48,12 +48,13 @@ static void usage(FILE *out)
           "Polls the configured devices, keeps every reading and forwards it to the brokers, until SIGTERM.\n"
           "An invalid configuration is reported line by line; the last good one is then used, if there is "
           "one.\n\n"
-          "  --config FILE      the configuration (" CMD_DEFAULT_CONFIG ")\n"
-          "  --profiles DIR     device profiles (profiles/ beside the file, then " FG_SHARE "/profiles)\n"
+          "  --config FILE      the configuration (%s)\n"
+          "  --profiles DIR     device profiles (profiles/ beside the file, then %s/profiles)\n"
           "  --state-dir DIR    identity and last good configuration (folder of store.path; under systemd\n"
           "                     its state folder)\n"
-          "  --runtime-dir DIR  status.json, metrics.prom and control (" CMD_DEFAULT_RUNTIME_DIR ")\n"
-          "  --debug            more log lines\n"));
+          "  --runtime-dir DIR  status.json, metrics.prom and control (%s)\n"
+          "  --debug            more log lines\n"),
+        CMD_DEFAULT_CONFIG, FG_SHARE, CMD_DEFAULT_RUNTIME_DIR);
 }
 
 static int parse_options(int argc, char **argv, struct run_options *o)
@@ -238,7 +239,7 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
         int sig = sigtimedwait(signals, NULL, &second);
         if (sig > 0) {
             log_line(LOG_PRI_INFO, "FG-STOP", "signal=%s: %s", strsignal(sig),
-                     sig == SIGHUP ? "starting again with the configuration as it is now" : "stopping");
+                     sig == SIGHUP ? _("starting again with the configuration as it is now") : _("stopping"));
             return sig == SIGHUP ? RUN_AGAIN : RUN_STOP;
         }
         if (gateway_tick(g))
@@ -259,6 +260,7 @@ static int64_t time_of(const char *variable, int64_t otherwise_ms)
  * stay blocked: one that comes before the new image waits for them must not end it. */
 static int start_again(const struct run_options *o)
 {
+    text_forget_language();
     execv("/proc/self/exe", o->argv);
     log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
     return CMD_FAILED;

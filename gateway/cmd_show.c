@@ -10,16 +10,17 @@
 
 static void print_help(FILE *out)
 {
-    fprintf(out, "%s",
+    fprintf(out,
             _("usage: fieldgate show [--config FILE] [--profiles DIR]\n"
               "\n"
               "Prints the configuration that is in effect, with every default written out.\n"
               "Passwords never appear, only where they are.\n"
               "\n"
-              "  --config FILE    instead of " CMD_DEFAULT_CONFIG "\n"
+              "  --config FILE    instead of %s\n"
               "  --profiles DIR   the only folder to look for profiles in\n"
               "\n"
-              "exit: 0 done, 78 the configuration has errors, 64 wrong usage\n"));
+              "exit: 0 done, 78 the configuration has errors, 64 wrong usage\n"),
+            CMD_DEFAULT_CONFIG);
 }
 
 /* -1: wrong usage, which has been explained; 1: only help is wanted. */

@@ -100,19 +100,19 @@ static const char *advice_for(const char *reason)
     static const struct {
         const char *reason, *text;
     } advices[] = {
-        {"no_reply", "check power, wires A/B, address, baud"},
-        {"bad_crc", "check wires, ground and termination, or two devices with one address"},
-        {"bad_frame", "check baud and parity, or another master on this line"},
-        {"short", "the answer breaks off; check the supply, loose terminals and termination"},
-        {"wrong_unit", "another unit answers; check for two devices with one address"},
-        {"wrong_function", "it answers something else; check for two devices with one address"},
-        {"garbage", "check baud, format (parity) and A/B"},
-        {"foreign", "look for another master on this line, or a sensor that sends unasked"},
-        {"late", "its answers come too late; raise its timeout"},
-        {"exception", "the device refuses; check profile and registers"},
-        {"not_connected", "check the port or network; see the log line FG-BUS-PORT"},
-        {"config_error", "the profile does not fit this device"},
-        {"sensor_fault", "the device says that its sensor has no measurement"},
+        {"no_reply", N_("check power, wires A/B, address, baud")},
+        {"bad_crc", N_("check wires, ground and termination, or two devices with one address")},
+        {"bad_frame", N_("check baud and parity, or another master on this line")},
+        {"short", N_("the answer breaks off; check the supply, loose terminals and termination")},
+        {"wrong_unit", N_("another unit answers; check for two devices with one address")},
+        {"wrong_function", N_("it answers something else; check for two devices with one address")},
+        {"garbage", N_("check baud, format (parity) and A/B")},
+        {"foreign", N_("look for another master on this line, or a sensor that sends unasked")},
+        {"late", N_("its answers come too late; raise its timeout")},
+        {"exception", N_("the device refuses; check profile and registers")},
+        {"not_connected", N_("check the port or network; see the log line FG-BUS-PORT")},
+        {"config_error", N_("the profile does not fit this device")},
+        {"sensor_fault", N_("the device says that its sensor has no measurement")},
     };
     for (size_t i = 0; i < sizeof advices / sizeof advices[0]; i++)
         if (strcmp(advices[i].reason, reason) == 0)
@@ -283,6 +283,7 @@ static int show_once(const struct status_options *o)
     int err = runtime_read(o->runtime_dir, &s);
     if (err < 0)
         return say_why_not(err, o->runtime_dir);
+    text_language(json_string(s.json, "language", "auto"));
     if (o->json)
         fputs(s.text, stdout);
     else

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "text.h"
 
 enum { ID_MAX = 128 };
 
@@ -56,7 +57,8 @@ static int run_pause(struct request *r)
     if (!bus)
         return FG_EINVALID;
     if (for_ms < 1 || for_ms > COMMAND_PAUSE_MAX_MS)
-        return wrong(r, "\"for_ms\" must be 1 to 900000 (15 min); a longer pause is renewed before it ends");
+        return wrong(r,
+                     _("\"for_ms\" must be 1 to 900000 (15 min); a longer pause is renewed before it ends"));
     buf_add_key(r->answer, "for_ms");
     buf_add_int(r->answer, for_ms);
     return r->handlers->pause(r->handlers->context, bus, for_ms, &r->note);
@@ -75,7 +77,7 @@ static int run_resend(struct request *r)
     if (!uplink)
         return FG_EINVALID;
     if (from < 1 || to < from)
-        return wrong(r, "\"from\" and \"to\" must be the first and last seq to send again");
+        return wrong(r, _("\"from\" and \"to\" must be the first and last seq to send again"));
     int64_t count = r->handlers->resend(r->handlers->context, uplink, (uint64_t)from, (uint64_t)to, &r->note);
     if (count < 0)
         return (int)count;
@@ -111,7 +113,7 @@ static int dispatch(struct request *r, const struct command_rights *rights)
     };
     const char *word = json_string(r->json, "command", NULL);
     if (!word)
-        return wrong(r, "\"command\" is missing: status, poll, probe, pause, resume or resend");
+        return wrong(r, _("\"command\" is missing: status, poll, probe, pause, resume or resend"));
     for (size_t i = 0; i < ENTRY_COUNT; i++) {
         if (!entries[i].there || strcmp(entries[i].word, word) != 0)
             continue;
@@ -178,11 +180,11 @@ void command_run(const struct command_handlers *handlers, const struct command_r
     const char *why = NULL;
     cJSON *json = NULL;
     if (len > COMMAND_REQUEST_MAX)
-        why = "the request is longer than 16 KiB";
+        why = _("the request is longer than 16 KiB");
     else if (!(json = json_parse(text, len)))
-        why = "the request is not JSON; write {\"id\":1,\"command\":\"status\"}";
+        why = _("the request is not JSON; write {\"id\":1,\"command\":\"status\"}");
     else if (!cJSON_IsObject(json))
-        why = "the request is not a JSON object; write {\"id\":1,\"command\":\"status\"}";
+        why = _("the request is not a JSON object; write {\"id\":1,\"command\":\"status\"}");
     if (why) {
         buf_adds(answer, "{\"id\":null");
         refuse(FG_EINVALID, why, answer);

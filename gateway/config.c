@@ -101,6 +101,19 @@ static int add_main_source(struct config *c, char *text, size_t len)
     return 0;
 }
 
+const char *config_language_word(enum config_language language)
+{
+    switch (language) {
+    case CONFIG_LANGUAGE_AUTO:
+        return "auto";
+    case CONFIG_LANGUAGE_EN:
+        return "en";
+    case CONFIG_LANGUAGE_VI:
+        return "vi";
+    }
+    return "auto";
+}
+
 /* The text goes to l->config, or is freed. */
 static int load_text(struct config_loader *l, char *text, size_t len)
 {
@@ -115,6 +128,9 @@ static int load_text(struct config_loader *l, char *text, size_t len)
         return err;
     }
     l->root = yaml_doc_root(doc);
+    int64_t language;
+    if (config_given_word(&config_root, l->root, "language", &language) == 1)
+        text_language(config_language_word((enum config_language)language));
     if (l->root)
         err = check(l);
     else

@@ -29,6 +29,13 @@ struct config_labels {
     size_t count;
 };
 
+/* What messages, log lines and status are written in. */
+enum config_language {
+    CONFIG_LANGUAGE_AUTO, /* as the environment says */
+    CONFIG_LANGUAGE_EN,
+    CONFIG_LANGUAGE_VI,
+};
+
 struct config_gateway {
     char *id;   /* NULL: made at first start */
     char *name; /* NULL: none */
@@ -114,6 +121,7 @@ struct config_source {
 };
 
 struct config {
+    enum config_language language;
     struct config_gateway gateway;
     struct config_store store;
     struct config_clock clock;
@@ -149,7 +157,11 @@ struct config_options {
     bool secrets_optional;
 };
 
-/* Reads and checks. On FG_EINVALID *ret is NULL and problems say why; warnings may accompany success. */
+/* "auto", "en" or "vi". */
+const char *config_language_word(enum config_language language);
+
+/* Reads and checks, and goes over to the file's language as soon as that is known. On FG_EINVALID *ret is
+ * NULL and problems say why; warnings may accompany success. */
 int config_load(const struct config_options *options, struct config **ret, struct config_problems *problems);
 void config_free(struct config *c);
 void config_problems_free(struct config_problems *p);

@@ -140,8 +140,8 @@ static void take_credential(const struct job *j)
         credential_folders(folders);
         snprintf(text, sizeof(text),
                  _("there is no such file in %s%s%s; put the password into a file of this name "
-                   "in " CREDENTIALS_KEPT ", readable by root only"),
-                 folders[0], folders[1] ? _(" or ") : "", folders[1] ? folders[1] : "");
+                   "in %s, readable by root only"),
+                 folders[0], folders[1] ? _(" or ") : "", folders[1] ? folders[1] : "", CREDENTIALS_KEPT);
         say(j, "credential", false, text);
         if (j->l->options->secrets_optional)
             j->u->password_path = expected_path(j->u->credential);

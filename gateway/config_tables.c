@@ -288,7 +288,13 @@ const struct config_section config_uplink_keys = {.name = "uplink",
                                                   KEYS(uplink_keys),
                                                   .foreign = uplink_foreign};
 
+static const struct config_word language_words[] = {
+    {"auto", CONFIG_LANGUAGE_AUTO}, {"en", CONFIG_LANGUAGE_EN}, {"vi", CONFIG_LANGUAGE_VI}, {NULL, 0}};
 static const struct config_key root_keys[] = {
+    {"language", CONFIG_WORD, AT(struct config, language), .otherwise = "auto", .words = language_words,
+     .text =
+         "The language of messages, log and `fieldgate status`: English, Vietnamese, or as the environment "
+         "(LANG) says. Codes (FG-...) are the same in both; LANGUAGE=en before a command overrides it."},
     {"gateway", CONFIG_MAP, AT(struct config, gateway), .section = &gateway_section,
      .text = "Who this gateway is."},
     {"store", CONFIG_MAP, AT(struct config, store), .section = &store_section, .text = "The buffer on disk."},

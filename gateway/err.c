@@ -4,35 +4,37 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "text.h"
+
 const char *err_text(int err)
 {
     if (err >= 0)
-        return "success";
+        return _("success");
     switch ((enum fg_err)err) {
     case FG_ERETRY:
-        return "not now";
+        return _("not now");
     case FG_ETIMEOUT:
-        return "no answer in time";
+        return _("no answer in time");
     case FG_ECLOSED:
-        return "closed";
+        return _("closed");
     case FG_EFULL:
-        return "no room";
+        return _("no room");
     case FG_EIO:
-        return "input/output failed";
+        return _("input/output failed");
     case FG_ECORRUPT:
-        return "damaged";
+        return _("damaged");
     case FG_EFOREIGN:
-        return "not ours, or newer than this program";
+        return _("not ours, or newer than this program");
     case FG_EINVALID:
-        return "invalid";
+        return _("invalid");
     case FG_ENOTFOUND:
-        return "not found";
+        return _("not found");
     case FG_ENOMEM:
-        return "out of memory";
+        return _("out of memory");
     case FG_ERANGE:
-        return "number out of range";
+        return _("number out of range");
     }
-    return "unknown error";
+    return _("unknown error");
 }
 
 int err_note(struct err_note *note, int err, const char *format, ...)
@@ -40,7 +42,7 @@ int err_note(struct err_note *note, int err, const char *format, ...)
     if (note) {
         va_list args;
         va_start(args, format);
-        vsnprintf(note->text, sizeof note->text, format, args);
+        vsnprintf(note->text, sizeof note->text, _(format), args);
         va_end(args);
     }
     return err;

@@ -30,11 +30,11 @@ struct err_note {
     char text[512];
 };
 
-/* A short English name for an error code, for logs and tests; never NULL. */
+/* A short name for an error code; never NULL. */
 const char *err_text(int err);
 
-/* Writes the note (cut to fit, always terminated) and returns err, so that a caller can write
- * `return err_note(note, FG_EIO, "...")`. note may be NULL. */
+/* Translates the format (text.h) and writes the note (cut to fit, always terminated) and returns err, so that
+ * a caller can write `return err_note(note, FG_EIO, "...")`. note may be NULL. */
 int err_note(struct err_note *note, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 #endif

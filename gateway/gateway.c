@@ -7,6 +7,7 @@
 #include "gateway_build.h"
 #include "log.h"
 #include "status.h"
+#include "text.h"
 
 /* Together with the last commit a clean stop stays under 5 s. */
 enum { STOP_THREADS_MS = 2500 };
@@ -166,9 +167,9 @@ void gateway_summary(struct gateway *g, struct buf *text)
         uplink_status(g->uplinks[i], &s);
         up += s.connected;
     }
-    buf_addf(text, "%zu of %zu devices answer, %zu of %zu uplinks connected%s", well, devices, up,
+    buf_addf(text, _("%zu of %zu devices answer, %zu of %zu uplinks connected%s"), well, devices, up,
              g->uplink_count,
-             strcmp(g->options.config_state, "fallback") == 0 ? ", on the LAST GOOD configuration" : "");
+             strcmp(g->options.config_state, "fallback") == 0 ? _(", on the LAST GOOD configuration") : "");
 }
 
 /* The last word about the readings: whether all of them are on the disk. */

@@ -11,6 +11,8 @@
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
+#include "text.h"
+
 /* The log is the one thing every part shares; its two settings are written once, before the first thread. */
 static struct {
     bool debug;
@@ -43,7 +45,7 @@ void log_line(enum log_priority priority, const char *code, const char *format, 
     char text[1024];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    vsnprintf(text, sizeof text, _(format), args);
     va_end(args);
     for (char *c = text; *c; c++) /* one event, one line, whatever a broker or device put into a text */
         if ((unsigned char)*c < 0x20 || *c == 0x7F)

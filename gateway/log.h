@@ -8,7 +8,7 @@
  *
  * A line is `<priority>CODE key=value ...: text; next step`. The code (FG-BUS-SILENT) is stable and explained
  * in docs/MESSAGES.md; a test holds the two together, so a code stands in the source as one literal. Secrets
- * are never passed here.
+ * are never passed here. The format is translated here (text.h); a translation keeps every `key=` as it is.
  */
 #ifndef FG_LOG_H
 #define FG_LOG_H

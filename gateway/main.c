@@ -15,19 +15,19 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"run", cmd_run, "poll, buffer and forward until told to stop (what the service does)"},
-    {"check", cmd_check, "read the configuration and print every problem"},
-    {"apply", cmd_apply, "check, then restart the running gateway with it"},
-    {"show", cmd_show, "print what is in effect, defaults included"},
-    {"status", cmd_status, "print the health of the running gateway"},
-    {"export", cmd_export, "write what was measured to a file, as CSV or JSON lines"},
-    {"probe", cmd_probe, "read one device now and show what came, and how else it could be read"},
-    {"scan", cmd_scan, "find devices whose number, speed and parity nobody knows"},
-    {"pause", cmd_pause, "have the running gateway leave a bus alone for a while"},
-    {"resume", cmd_resume, "end a pause"},
-    {"poll", cmd_poll, "have the running gateway read a device now"},
-    {"profiles", cmd_profiles, "list the device models that can be read, or show all about one"},
-    {"version", cmd_version, "print the version"},
+    {"run", cmd_run, N_("poll, buffer and forward until told to stop (what the service does)")},
+    {"check", cmd_check, N_("read the configuration and print every problem")},
+    {"apply", cmd_apply, N_("check, then restart the running gateway with it")},
+    {"show", cmd_show, N_("print what is in effect, defaults included")},
+    {"status", cmd_status, N_("print the health of the running gateway")},
+    {"export", cmd_export, N_("write what was measured to a file, as CSV or JSON lines")},
+    {"probe", cmd_probe, N_("read one device now and show what came, and how else it could be read")},
+    {"scan", cmd_scan, N_("find devices whose number, speed and parity nobody knows")},
+    {"pause", cmd_pause, N_("have the running gateway leave a bus alone for a while")},
+    {"resume", cmd_resume, N_("end a pause")},
+    {"poll", cmd_poll, N_("have the running gateway read a device now")},
+    {"profiles", cmd_profiles, N_("list the device models that can be read, or show all about one")},
+    {"version", cmd_version, N_("print the version")},
 };
 enum { COMMAND_COUNT = sizeof commands / sizeof commands[0] };
 
@@ -36,8 +36,10 @@ static void usage(FILE *out)
     fprintf(out, _("usage: fieldgate COMMAND [OPTION]...\n\ncommands:\n"));
     for (int i = 0; i < COMMAND_COUNT; i++)
         fprintf(out, "  %-9s %s\n", commands[i].name, _(commands[i].help));
-    fprintf(out, _("\n`fieldgate COMMAND --help` tells more. The configuration is " CMD_DEFAULT_CONFIG
-                   " unless --config names another.\n"));
+    fprintf(out,
+            _("\n`fieldgate COMMAND --help` tells more. The configuration is %s unless --config names "
+              "another.\n"),
+            CMD_DEFAULT_CONFIG);
 }
 
 int cmd_version(int argc, char **argv)

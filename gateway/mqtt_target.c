@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt_target.h"
+#include "text.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -168,22 +169,22 @@ static void explain_attempt(const struct mqtt_target *t, const char *said, char 
 
     if (u->tls && said[0] != '\0') {
         snprintf(ret, size,
-                 "TLS with %s port %d failed: %s; check the clock, ca_file and the broker's certificate",
+                 _("TLS with %s port %d failed: %s; check the clock, ca_file and the broker's certificate"),
                  u->host, u->port, said);
         return;
     }
     int err = mqtt_probe(&t->address, PROBE_MS);
     if (err != 0)
         snprintf(ret, size,
-                 "cannot reach %s port %d (%s): %s; check the link, the port and that the broker runs",
+                 _("cannot reach %s port %d (%s): %s; check the link, the port and that the broker runs"),
                  u->host, u->port, t->address.text, strerror(err));
     else if (u->tls)
         snprintf(ret, size,
-                 "TLS with %s port %d failed; most likely the certificate is for another host name", u->host,
-                 u->port);
+                 _("TLS with %s port %d failed; most likely the certificate is for another host name"),
+                 u->host, u->port);
     else
         snprintf(ret, size,
-                 "%s port %d takes connections but does not answer as an MQTT broker; check the port",
+                 _("%s port %d takes connections but does not answer as an MQTT broker; check the port"),
                  u->host, u->port);
 }
 
@@ -191,11 +192,11 @@ void mqtt_target_explain(const struct mqtt_target *t, enum mqtt_event_kind kind,
                          char *ret, size_t size)
 {
     if (kind == MQTT_LOST && reason > 0)
-        snprintf(ret, size, "the broker ended the connection: %s", mqtt_reason_text(reason));
+        snprintf(ret, size, _("the broker ended the connection: %s"), mqtt_reason_text(reason));
     else if (kind == MQTT_LOST)
-        snprintf(ret, size, "the connection broke, or the broker no longer answered; check the link");
+        snprintf(ret, size, _("the connection broke, or the broker no longer answered; check the link"));
     else if (reason > 0)
-        snprintf(ret, size, "the broker refused the connection: %s", mqtt_reason_text(reason));
+        snprintf(ret, size, _("the broker refused the connection: %s"), mqtt_reason_text(reason));
     else if (reason == 0)
         snprintf(ret, size, "%s", said);
     else

@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "mqtt_client.h"
+#include "text.h"
 
 enum { REASON_PROTOCOL_ERROR = 130 };
 
@@ -108,8 +109,8 @@ static void take_silence(struct mqtt *m, struct mqtt_event *ret)
     mqtt_drop(m);
     m->target.now->turn++;
     snprintf(m->text, sizeof(m->text),
-             "no answer from %s port %d (%s) in %lld s; check the link and the port", m->target.now->url.host,
-             m->target.now->url.port, m->target.address.text,
+             _("no answer from %s port %d (%s) in %lld s; check the link and the port"),
+             m->target.now->url.host, m->target.now->url.port, m->target.address.text,
              (long long)(m->target.options.connect_timeout_ms / 1000));
     ret->kind = MQTT_FAILED;
     ret->reason = -1;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "../drivers/modbus_decode.h"
+#include "text.h"
 
 /* Beyond these a float is not a measurement but another number's bits. */
 #define FLOAT_LEAST 1e-9
@@ -179,11 +180,12 @@ void probe_view_name(const struct probe_view *v, char ret[PROBE_TEXT_MAX])
 void probe_advice(const struct point *p, const struct probe_view *v, char ret[PROBE_TEXT_MAX])
 {
     char name[PROBE_TEXT_MAX], value[DECIMAL_TEXT_MAX] = "";
-    const char *before = "set ", *after = ": it gives";
+    const char *before = _("set "), *after = _(": it gives");
     probe_view_name(v, name);
     if (v->way == PROBE_ADDRESS) {
-        before = v->as.address < p->address ? "looks like 1-based numbering: " : "looks like one too low: ";
-        after = " gives";
+        before =
+            v->as.address < p->address ? _("looks like 1-based numbering: ") : _("looks like one too low: ");
+        after = _(" gives");
     }
     if (v->reading.value.kind == VALUE_NUMBER)
         decimal_format(v->reading.value.number, value);

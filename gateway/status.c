@@ -207,6 +207,7 @@ void status_json(const struct status_view *v, struct buf *out)
     add_int(out, "started_ts", v->started_wall_ms);
     add_int(out, "uptime_ms", clock_mono_ms() - v->started_mono_ms);
     add_string(out, "config", v->config_state);
+    add_string(out, "language", config_language_word(v->config->language));
     add_string(out, "config_path", v->config_path);
     add_string(out, "clock", v->clock_trusted ? "trusted" : "untrusted");
     add_store(out, v);

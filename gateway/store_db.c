@@ -10,6 +10,7 @@
 #include "buf.h"
 #include "store_file.h"
 #include "store_schema.h"
+#include "text.h"
 
 #define MIN_BYTES (512 * 1024)
 #define CHECK_WHOLE_PAGES 8192 /* 16 MiB: about a second on a slow card */
@@ -62,10 +63,11 @@ int store_db_error(int rc)
 int store_db_fail(struct store_db *d, int rc, struct err_note *note, const char *doing)
 {
     int err = store_db_error(rc);
-    const char *next = err == FG_EFULL      ? "free space on this partition"
-                       : err == FG_ECORRUPT ? "the file is damaged"
-                       : err == FG_ERETRY   ? "another program holds it; close it"
-                                            : "check the card or disk (dmesg), its mount and its permissions";
+    const char *next = err == FG_EFULL      ? _("free space on this partition")
+                       : err == FG_ECORRUPT ? _("the file is damaged")
+                       : err == FG_ERETRY
+                           ? _("another program holds it; close it")
+                           : _("check the card or disk (dmesg), its mount and its permissions");
     const char *said = d->db && sqlite3_errcode(d->db) ? sqlite3_errmsg(d->db) : sqlite3_errstr(rc);
     return err_note(note, err, "store: %s: %s; %s", doing, said, next);
 }
@@ -134,7 +136,7 @@ int store_db_meta_set_int(struct store_db *d, const char *key, int64_t value)
 static int exec(struct store_db *d, const char *sql, struct err_note *note)
 {
     int rc = sqlite3_exec(d->db, sql, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : store_db_fail(d, rc, note, "preparing the database");
+    return rc == SQLITE_OK ? 0 : store_db_fail(d, rc, note, _("preparing the database"));
 }
 
 static int connect(struct store_db *d, const char *path, int flags, struct err_note *note)
@@ -223,7 +225,7 @@ static int prepare_all(struct store_db *d, struct err_note *note)
         if (rc == SQLITE_ERROR) /* one of our tables is not there */
             rc = SQLITE_CORRUPT;
         if (rc != SQLITE_OK)
-            return store_db_fail(d, rc, note, "reading the schema");
+            return store_db_fail(d, rc, note, _("reading the schema"));
     }
     return 0;
 }

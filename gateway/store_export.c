@@ -13,6 +13,7 @@
 #include "store_crc.h"
 #include "store_file.h"
 #include "store_record.h"
+#include "text.h"
 
 #define AT_ONCE 500
 #define BUSY_MS 5000
@@ -44,9 +45,9 @@ static int say_denied(const char *path, struct err_note *note)
 static int say_sqlite(struct store_export *e, int rc, struct err_note *note)
 {
     int err = store_db_error(rc);
-    const char *next = err == FG_ERETRY     ? "another program holds it; try again"
-                       : err == FG_ECORRUPT ? "the file is damaged; the gateway repairs it when it starts"
-                                            : "check the card or disk (dmesg)";
+    const char *next = err == FG_ERETRY     ? _("another program holds it; try again")
+                       : err == FG_ECORRUPT ? _("the file is damaged; the gateway repairs it when it starts")
+                                            : _("check the card or disk (dmesg)");
     return err_note(note, err, "%s: %s; %s", e->path, e->db ? sqlite3_errmsg(e->db) : sqlite3_errstr(rc),
                     next);
 }

@@ -12,6 +12,7 @@
 #include "store_progress.h"
 #include "store_salvage.h"
 #include "store_space.h"
+#include "text.h"
 
 #define GROUP_RECORDS 4096
 #define RETRY_FIRST_MS 250
@@ -112,9 +113,9 @@ static bool at_cap(struct store *s)
 
 static void failed(struct store *s, int err)
 {
-    const char *next = err == FG_EFULL    ? "free space on this partition"
-                       : err == FG_ERETRY ? "another program holds the database; close it"
-                                          : "check the card or disk (dmesg) and its mount";
+    const char *next = err == FG_EFULL    ? _("free space on this partition")
+                       : err == FG_ERETRY ? _("another program holds the database; close it")
+                                          : _("check the card or disk (dmesg) and its mount");
     err_note(&s->disk_note, err, "store: %s cannot be written: %s; %s; readings wait in memory meanwhile",
              s->path, sqlite3_errmsg(s->db.db), next);
     s->disk_failing = true;

@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * text - the door to gettext: marks what a technician reads, so that it can be translated.
+ * text - the door to gettext: what a technician reads, in the technician's language.
  *
- * Threads    text_init() once from main before any thread; _() from any thread.
+ * Threads    text_init() and text_language() from the main thread before any other; _() from any thread.
  * Ownership  Returned strings are static.
- * Errors     An untranslated text is returned as it stands.
+ * Errors     An untranslated text is returned as it stands; an unknown language leaves English.
+ *
+ * A text is marked where it is written: _("...") in code, N_("...") in a static table that _() translates
+ * when it is used. log_line(), err_note() and the like translate their format by themselves; po/keywords
+ * lists them. Codes (FG-...), keys, names and units are never translated.
  */
 #ifndef FG_TEXT_H
 #define FG_TEXT_H
 
 #include <libintl.h>
-#include <locale.h>
+#include <stddef.h>
 
 #define _(s) gettext(s)
-/* Marks a text in a static table, which _() translates when it is used. */
 #define N_(s) s
 
-static inline void text_init(void)
-{
-    setlocale(LC_MESSAGES, "");
-    setlocale(LC_CTYPE, "");
-    textdomain("fieldgate");
-}
+/* Takes the language from the environment: LANGUAGE, LC_ALL, LC_MESSAGES, LANG. The translations are in the
+ * folder FIELDGATE_LOCALE_DIR, or where `make install` puts them. */
+void text_init(void);
+/* The configuration's word ("vi", "en"; "auto" or NULL changes nothing). It comes before the environment, but
+ * not before LANGUAGE, which somebody has set by hand for this one command. */
+void text_language(const char *language);
+/* Takes back what text_language() set, for a program that is started in this one's place. */
+void text_forget_language(void);
+
+/* Columns that a UTF-8 text takes on a terminal; "ệ" is one. */
+size_t text_width(const char *text);
 
 #endif

@@ -18,6 +18,7 @@
 
 #include "clock.h"
 #include "mqtt_resolve.h"
+#include "text.h"
 
 struct diag {
     const struct tls_diag_options *options;
@@ -39,7 +40,7 @@ static enum tls_diag_result say(struct diag *d, enum tls_diag_result result, con
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    vsnprintf(text, sizeof(text), _(format), args);
     va_end(args);
     err_note(d->note, 0, "%s", text);
     return result;
@@ -52,7 +53,7 @@ static const char *openssl_reason(void)
 
     if (e != 0 && ERR_SYSTEM_ERROR(e))
         return strerror(ERR_GET_REASON(e));
-    return reason != NULL ? reason : "no reason given";
+    return reason != NULL ? reason : _("no reason given");
 }
 
 static bool is_address(const char *host)
@@ -183,7 +184,7 @@ static enum tls_diag_result failed(struct diag *d, int error)
                    "the TLS one, and the link",
                    o->host, o->port, (long long)((clock_mono_ms() - d->begun_mono_ms) / 1000));
     if (d->asked_for_cert)
-        return cert_trouble(d, e != 0 ? openssl_reason() : "it closed the connection");
+        return cert_trouble(d, e != 0 ? openssl_reason() : _("it closed the connection"));
     if (is_alert(e))
         return say(d, TLS_DIAG_OTHER, "%s port %d refuses the TLS handshake: %s; see the broker's log",
                    o->host, o->port, openssl_reason());
@@ -251,7 +252,7 @@ static void time_text(const ASN1_TIME *time, char *ret, size_t size)
     struct tm tm = {0};
 
     if (ASN1_TIME_to_tm(time, &tm) != 1 || strftime(ret, size, "%Y-%m-%d %H:%M UTC", &tm) == 0)
-        snprintf(ret, size, "an unreadable time");
+        snprintf(ret, size, _("an unreadable time"));
 }
 
 static void now_text(char *ret, size_t size)
@@ -322,7 +323,7 @@ static void cert_names(X509 *x, char *names, size_t size)
     GENERAL_NAMES_free(list);
     if (names[0] == '\0' &&
         X509_NAME_get_text_by_NID(X509_get_subject_name(x), NID_commonName, names, (int)size) < 0)
-        snprintf(names, size, "no name at all");
+        snprintf(names, size, _("no name at all"));
 }
 
 /* A name or an address, either of which may stand in a certificate for the other kind too. */
@@ -349,7 +350,7 @@ static enum tls_diag_result judge_host(struct diag *d)
 static enum tls_diag_result judge(struct diag *d)
 {
     long error = SSL_get_verify_result(d->ssl);
-    const char *ca = d->options->ca_file != NULL ? d->options->ca_file : "the system's list";
+    const char *ca = d->options->ca_file != NULL ? d->options->ca_file : _("the system's list");
     const char *why = X509_verify_cert_error_string(error);
 
     switch (error) {

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mqtt_resolve.h"
+#include "text.h"
 #include "uplink_link.h"
 #include "uplink_return.h"
 #include "uplink_session.h"
@@ -214,7 +215,7 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
     char text[96];
     if (uplink_session_overdue(&u->session, now)) {
         mqtt_abandon(u->mqtt);
-        snprintf(text, sizeof text, "the broker did not acknowledge a message within %lld s",
+        snprintf(text, sizeof text, _("the broker did not acknowledge a message within %lld s"),
                  (long long)((u->options.puback_timeout_ms + 999) / 1000));
         end_session(u, 0, true, text);
         return now;
@@ -241,7 +242,7 @@ static int64_t round_of(struct uplink *u)
         if (now < u->link.attempt_deadline_mono_ms)
             return u->link.attempt_deadline_mono_ms;
         mqtt_abandon(u->mqtt);
-        uplink_link_failed(&u->link, 0, "the attempt did not come to an end");
+        uplink_link_failed(&u->link, 0, _("the attempt did not come to an end"));
         return now;
     case UPLINK_LINK_UP:
         return round_of_session(u, now);

@@ -8,6 +8,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mqtt_resolve.h"
+#include "text.h"
 #include "tls_diag.h"
 #include "uplink_files.h"
 
@@ -36,7 +37,7 @@ int uplink_link_init(struct uplink_link *l, const struct uplink_options *options
     l->connection = l->reserved = uplink_connection_read(options->state_dir, options->name);
     l->since_mono_ms = clock_mono_ms();
     l->next_try_mono_ms = l->since_mono_ms;
-    set_text(l->reason, "not connected yet");
+    set_text(l->reason, _("not connected yet"));
     return 0;
 }
 

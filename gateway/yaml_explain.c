@@ -69,27 +69,29 @@ static const struct {
     const char *advice;
 } advices[] = {
     {"mapping values are not allowed", false, false,
-     "a colon does not fit here; either the line is indented deeper than its neighbours, or a value holds "
-     "\": \" and needs quotes"},
+     N_("a colon does not fit here; either the line is indented deeper than its neighbours, or a value holds "
+        "\": \" and needs quotes")},
     {"could not find expected ':'", false, true,
-     "this is not `key: value`; a colon with a space after it must follow the key"},
+     N_("this is not `key: value`; a colon with a space after it must follow the key")},
     {"did not find expected '-' indicator", false, false,
-     "this line does not belong to the list above; begin each entry with \"- \", all in the same column"},
+     N_("this line does not belong to the list above; begin each entry with \"- \", all in the same column")},
     {"did not find expected ',' or", false, false,
-     "a comma or the closing bracket is missing before this place"},
+     N_("a comma or the closing bracket is missing before this place")},
     {"did not find expected node content", false, false,
-     "a value is missing or a comma is doubled before this place"},
+     N_("a value is missing or a comma is doubled before this place")},
     {"block sequence entries are not allowed", false, false,
-     "a list entry (\"- \") cannot begin here; put it on a line of its own"},
+     N_("a list entry (\"- \") cannot begin here; put it on a line of its own")},
     {"did not find expected key", false, false,
-     "this line does not fit the lines above; the keys of one section begin in the same column, and a quoted "
-     "text ends with its quote"},
+     N_("this line does not fit the lines above; the keys of one section begin in the same column, and a "
+        "quoted "
+        "text ends with its quote")},
     {"unknown escape character", false, false,
-     "a backslash in double quotes has a meaning of its own; use single quotes for texts with backslashes"},
-    {"quoted scalar", true, true, "a quote is opened here and never closed"},
+     N_("a backslash in double quotes has a meaning of its own; use single quotes for texts with "
+        "backslashes")},
+    {"quoted scalar", true, true, N_("a quote is opened here and never closed")},
     {"did not find expected <document start>", false, false,
-     "something stands behind the end of the document; does the first line begin in another column?"},
-    {"directive", true, true, "a line cannot begin with %; put the value in quotes"},
+     N_("something stands behind the end of the document; does the first line begin in another column?")},
+    {"directive", true, true, N_("a line cannot begin with %; put the value in quotes")},
 };
 
 static int explain_by_words(struct yaml_problem *problem, const struct yaml_complaint *said)

@@ -69,9 +69,9 @@ class Daemon:
         self.profiles = profiles
         self.state_dir = state_dir
         os.makedirs(self.runtime, exist_ok=True)
-        self._env = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "STATE_DIRECTORY")}
+        self._env = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "STATE_DIRECTORY", "LANGUAGE")}
         self._notify = NotifySocket(os.path.join(folder, "notify"))
-        self._env.update(LC_ALL="C.UTF-8", NOTIFY_SOCKET=self._notify.path,
+        self._env.update(LC_ALL="C.UTF-8", FIELDGATE_LOCALE_DIR=os.path.join(os.path.dirname(self.binary), "locale"), NOTIFY_SOCKET=self._notify.path,
                          FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms))
         self._child = Child([self.binary, "run", "--config", config, "--runtime-dir", self.runtime,
                              *self._options()], os.path.join(folder, "daemon.log"))

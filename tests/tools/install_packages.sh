@@ -7,11 +7,11 @@ packages=
 for purpose in "$@"; do
     case $purpose in
     build) packages="$packages gcc libc6-dev make libmodbus-dev libpaho-mqtt-dev libsqlite3-dev libyaml-dev
-            libcjson-dev zlib1g-dev libssl-dev libsystemd-dev" ;;
+            libcjson-dev zlib1g-dev libssl-dev libsystemd-dev gettext" ;;
     demo) packages="$packages mosquitto python3 python3-paho-mqtt python3-yaml" ;;
     test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pytest-xdist
-            python3-pymodbus python3-serial python3-jsonschema python3-yaml libcmocka-dev clang-format cppcheck mandoc openssl
-            sqlite3 systemd bash-completion" ;;
+            python3-pymodbus python3-serial python3-jsonschema python3-yaml python3-polib libcmocka-dev clang-format
+            cppcheck mandoc openssl sqlite3 systemd bash-completion" ;;
     package) packages="$packages debhelper dpkg-dev git lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
