@@ -150,12 +150,13 @@ int modbus_line_apply(int fd, const char *port, const struct modbus_line *line, 
     t.c_cc[VTIME] = 0;
     /* Not TCSADRAIN: our last byte left long ago (the caller waits for its computed end), and draining a
      * dead adapter blocks for ever. */
-    if (tcflush(fd, TCIFLUSH) < 0 || tcsetattr(fd, TCSANOW, &t) < 0)
-        return modbus_line_explain(port, errno, note);
-    /* tcsetattr() succeeds when any part of it did. */
-    if (tcgetattr(fd, &t) < 0)
+    /* It succeeds when any part of it did, and says EINVAL when parity was all that was new on a port that
+     * has none: a virtual one, whose real line is set elsewhere. The speed tells whether it was taken. */
+    if (tcflush(fd, TCIFLUSH) < 0 || (tcsetattr(fd, TCSANOW, &t) < 0 && errno != EINVAL) ||
+        tcgetattr(fd, &t) < 0)
         return modbus_line_explain(port, errno, note);
     if (cfgetospeed(&t) != code)
-        return err_note(note, FG_EIO, "%s: the adapter cannot do %d baud", port, line->baud);
+        return err_note(note, FG_EINVALID, "%s: the adapter cannot do %d baud; take another one", port,
+                        line->baud);
     return 0;
 }

@@ -59,7 +59,7 @@ int modbus_link_new(const struct modbus_link_options *options, struct modbus_lin
     char **copy = is_serial ? &l->port : &l->host;
     *copy = strdup(where ? where : "");
     if (is_serial && *copy)
-        l->serial = modbus_new_rtu(l->port, l->line.baud, l->line.format[1], 8, l->line.format[2] - '0');
+        l->serial = modbus_new_rtu(l->port, l->line.baud, 'N', 8, 1); /* set_line() knows better */
     if (l->cancel_fd < 0 || !*copy || (is_serial && !l->serial)) {
         modbus_link_free(l);
         return where && *where ? FG_ENOMEM : err_note(note, FG_EINVALID, "the bus names no port or host");
@@ -95,7 +95,8 @@ static int open_serial(struct modbus_link *l, struct err_note *note)
         return modbus_line_explain(l->port, errno, note);
     if (modbus_line_rs485(l->fd, l->port, l->rs485, note) < 0)
         return FG_EIO;
-    return modbus_line_apply(l->fd, l->port, &l->line, note);
+    l->line_is_set = false; /* that is for each request to say: one setting may be impossible, another not */
+    return 0;
 }
 
 static int open_link(struct modbus_link *l, struct modbus_answer *answer)
@@ -176,14 +177,21 @@ static int send_request(struct modbus_link *l, struct turn *t)
 static int set_line(struct modbus_link *l, struct turn *t)
 {
     const struct modbus_line *line = &t->ask->line;
-    if (!l->serial || (line->baud == l->line.baud && strcmp(line->format, l->line.format) == 0))
+    bool same = line->baud == l->line.baud && strcmp(line->format, l->line.format) == 0;
+    if (!l->serial || (same && l->line_is_set))
         return 0;
+    l->line_is_set = false;
     int rc = modbus_line_apply(l->fd, l->port, line, &l->failure);
+    if (rc == FG_EINVALID) { /* the port is well and serves the others */
+        t->answer->refused_line = true;
+        return rc;
+    }
     if (rc < 0) {
         modbus_link_close(l);
         return FG_ECLOSED;
     }
     l->line = *line;
+    l->line_is_set = true;
     return 0;
 }
 
@@ -221,7 +229,7 @@ void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct
         ret->note = l->failure;
         if (rc == FG_ECLOSED)
             l->reopen_at_us = clock_mono_us() + REOPEN_AFTER_US;
-        l->away = true;
+        l->away |= !ret->refused_line;
         if (atomic_load(&l->cancelled))
             (void)err_note(&ret->note, FG_ECLOSED, "cancelled");
     }

@@ -46,6 +46,7 @@ struct modbus_answer {
     enum quality quality; /* GOOD: data is there */
     bool sent;            /* false: refused, or not connected */
     bool reconnected;     /* the connection was opened again for it */
+    bool refused_line;    /* not connected: the port is there, but cannot be set to this speed */
     bool echoed;          /* our own request came back before the answer */
     enum driver_trouble trouble;
     uint8_t exception; /* the code, for QUALITY_EXCEPTION */

@@ -44,8 +44,13 @@ static int take_bytes(struct modbus_link *l, int64_t until_us)
     l->looked_us = clock_mono_us();
     if (ready < 0)
         return errno == EINTR ? 0 : modbus_link_lost(l, errno);
-    if (fds[1].revents)
-        return FG_ECLOSED;
+    if (fds[1].revents) {
+        /* An answer that is there already is not thrown away, but there is no waiting for the rest of it. */
+        bool last = l->awaits && fds[0].revents & POLLIN;
+        l->awaits = false;
+        if (!last)
+            return FG_ECLOSED;
+    }
     if (fds[0].revents == 0)
         return 0;
     ssize_t n = read(l->fd, l->bytes + l->len, sizeof l->bytes - l->len);
@@ -313,20 +318,30 @@ static void set_deadlines(const struct modbus_link *l, struct turn *t)
                          modbus_line_chars_us(&l->line, modbus_frame_reply_len(&t->ask->request));
 }
 
-int modbus_link_hear(struct modbus_link *l, struct turn *t)
+static int hear(struct modbus_link *l, struct turn *t)
 {
-    set_deadlines(l, t);
     for (;;) {
         if (look(l, t, false))
             return 0;
         int64_t until_us = listen_until(l, t);
-        if (clock_mono_us() >= until_us) {
+        /* We may have been held up past the end while the answer came: a last look is due all the same. */
+        bool over = clock_mono_us() >= until_us;
+        int rc = take_bytes(l, until_us);
+        if (rc < 0)
+            return rc;
+        if (over) {
             if (!look(l, t, true))
                 give_up(l, t);
             return 0;
         }
-        int rc = take_bytes(l, until_us);
-        if (rc < 0)
-            return rc;
     }
+}
+
+int modbus_link_hear(struct modbus_link *l, struct turn *t)
+{
+    set_deadlines(l, t);
+    l->awaits = true;
+    int rc = hear(l, t);
+    l->awaits = false;
+    return rc;
 }

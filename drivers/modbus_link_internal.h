@@ -31,7 +31,9 @@ struct modbus_link {
     int fd;                 /* -1 when closed */
     int cancel_fd;
     atomic_bool cancelled;
-    struct modbus_line line; /* the port's present setting */
+    bool awaits;             /* an answer is under way that even a cancelled link takes when it is there */
+    struct modbus_line line; /* the port's present setting, */
+    bool line_is_set;        /* or rather what it was last asked for */
     int64_t quiet_since_us;  /* the last byte seen, or the end of our own transmission */
     int64_t reopen_at_us;
     struct err_note failure; /* why it is not open */

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -47,6 +48,7 @@ struct poller {
     struct pulse pulse;
 
     pthread_t thread;
+    atomic_bool cut_off;     /* the poll in hand, by whoever stops us */
     bool started;            /* by the thread that starts and stops */
     struct poller_mail mail; /* its lock guards the lower part of every station, too */
     int64_t paused_mono_ms;  /* when the pause began; 0: none. The thread's own */
@@ -301,8 +303,8 @@ static void serve(struct poller *p, const struct schedule_turn *turn)
      * that every period leaves its failed sample and nobody is only probed when the port is back. */
     const bool answered = poller_watch_trouble(&p->result) != POLLER_SILENT;
     schedule_done(p->schedule, turn, clock_mono_ms(), answered);
-    if (p->result.failed != QUALITY_GOOD && poller_mail_is_stopping(&p->mail))
-        return; /* we cut it off ourselves: that says nothing about the device */
+    if (p->result.failed != QUALITY_GOOD && atomic_load(&p->cut_off))
+        return; /* we did that ourselves: it says nothing about the device */
     const bool measured = is_poll && has_measured(p, turn->device);
     if (measured || p->result.failed != QUALITY_GOOD)
         poller_watch_result(&p->watch, &st->watch, &p->result, is_poll);
@@ -380,6 +382,7 @@ bool poller_stop(struct poller *p, int64_t wait_ms)
     poller_mail_stop(&p->mail);
     bool ended = poller_mail_wait_end(&p->mail, wait_ms / 2);
     if (!ended && wait_ms > 0) {
+        atomic_store(&p->cut_off, true);
         p->options.driver->ops->cancel(p->options.driver);
         ended = poller_mail_wait_end(&p->mail, wait_ms - wait_ms / 2);
     }

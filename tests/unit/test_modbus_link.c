@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "modbus_slave.h"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+
 #include "../../drivers/modbus_link.h"
 #include "../../gateway/clock.h"
 
@@ -528,6 +532,117 @@ static void cancelling_ends_a_request_at_once(void **state)
     assert_int_equal(ask(b->link, 2, 0, 1).quality, QUALITY_NOT_CONNECTED);
 }
 
+/* ---- held up: what a loaded machine does to us ---- */
+
+static atomic_int held; /* 1: the thread is to be stopped; 2: it is */
+
+/* Keeps its thread where it is, in the middle of a wait. */
+static void hold(int number)
+{
+    (void)number;
+    atomic_store(&held, 2);
+    while (atomic_load(&held) == 2)
+        clock_sleep_until_us(clock_mono_us() + 1000);
+}
+
+struct holding {
+    struct slave *slave;
+    struct modbus_link *link;
+    pthread_t asker;
+    int64_t for_us;
+    bool cancel;
+};
+
+static void *hold_asker(void *context)
+{
+    struct holding *h = context;
+    while (atomic_load(&h->slave->requests) == 0)
+        clock_sleep_until_us(clock_mono_us() + 500);
+    pthread_kill(h->asker, SIGUSR1);
+    while (atomic_load(&held) != 2)
+        clock_sleep_until_us(clock_mono_us() + 500);
+    clock_sleep_until_us(clock_mono_us() + h->for_us); /* the answer comes meanwhile */
+    if (h->cancel)
+        modbus_link_cancel(h->link);
+    atomic_store(&held, 0);
+    return NULL;
+}
+
+static struct modbus_answer ask_and_be_held(struct bench *b, int64_t timeout_ms, int64_t for_ms, bool cancel)
+{
+    struct sigaction old, now = {.sa_handler = hold};
+    struct holding h = {&b->slave, b->link, pthread_self(), for_ms * 1000, cancel};
+    pthread_t thread;
+    atomic_store(&held, 1);
+    atomic_store(&b->slave.late_ms, 20);
+    sigaction(SIGUSR1, &now, &old);
+    assert_int_equal(pthread_create(&thread, NULL, hold_asker, &h), 0);
+    struct modbus_answer a = ask_within(b->link, timeout_ms, 3, 1, 7, 2);
+    pthread_join(thread, NULL);
+    sigaction(SIGUSR1, &old, NULL);
+    return a;
+}
+
+static void an_answer_that_came_while_we_were_held_up_is_no_silence(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask_and_be_held(b, HASTY_MS, 2 * HASTY_MS, false);
+    assert_values(&a, 1, 7, 2);
+}
+
+static void an_answer_that_is_there_when_we_are_cancelled_is_kept(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask_and_be_held(b, PATIENT_MS, 60, true);
+    assert_values(&a, 1, 7, 2);
+    assert_int_equal(ask(b->link, 1, 7, 2).quality, QUALITY_NOT_CONNECTED);
+}
+
+/* ---- what ports cannot do ---- */
+
+static struct modbus_answer ask_at(struct modbus_link *l, int baud, const char *format)
+{
+    struct modbus_ask ask = {.request = {1, 3, 5, 1}, .line = {.baud = baud}, .timeout_ms = PATIENT_MS};
+    struct modbus_answer a;
+    strcpy(ask.line.format, format);
+    modbus_link_ask(l, &ask, &a);
+    return a;
+}
+
+/* A pseudo terminal is such a port. That nothing but parity was to change is what the C library minds. */
+static void a_port_without_parity_is_used_all_the_same(void **state)
+{
+    struct bench *b = *state;
+    const char *const formats[] = {"8N1", "8E1", "8N1", "8O1", "8E1"};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) {
+        struct modbus_answer a = ask_at(b->link, 9600, formats[i]);
+        assert_values(&a, 1, 5, 1);
+    }
+}
+
+static void a_speed_that_the_adapter_cannot_do_disturbs_no_other(void **state)
+{
+    struct bench *b = *state;
+    struct modbus_answer a = ask_at(b->link, 9600, "8N1");
+    assert_values(&a, 1, 5, 1);
+    int port = open(b->slave.path, O_RDWR | O_NOCTTY | O_NONBLOCK);
+    struct termios lock = {.c_cflag = CBAUD};
+    int rc = port < 0 ? -1 : ioctl(port, TIOCSLCKTRMIOS, &lock);
+    if (port >= 0)
+        close(port);
+    if (rc < 0) { /* only root may open a port that is in use, and fix its speed */
+        print_message("not shown: the speed cannot be locked here\n");
+        return;
+    }
+    a = ask_at(b->link, 19200, "8N1");
+    assert_int_equal(a.quality, QUALITY_NOT_CONNECTED);
+    assert_true(a.refused_line && strstr(a.note.text, "cannot do 19200 baud"));
+    a = ask_at(b->link, 9600, "8N1"); /* at once: the port was not closed */
+    assert_values(&a, 1, 5, 1);
+    assert_false(a.reconnected);
+    assert_int_equal(modbus_link_returns(b->link), 0);
+}
+
 #define ON(wire, test) cmocka_unit_test_setup_teardown(test, setup_##wire, teardown)
 
 int main(void)
@@ -571,6 +686,13 @@ int main(void)
         ON(tcp, bytes_that_are_not_modbus_tcp_are_called_so),
         ON(rtu, cancelling_ends_a_request_at_once),
         ON(tcp, cancelling_ends_a_request_at_once),
+        ON(rtu, an_answer_that_came_while_we_were_held_up_is_no_silence),
+        ON(rtu_over_tcp, an_answer_that_came_while_we_were_held_up_is_no_silence),
+        ON(rtu, an_answer_that_is_there_when_we_are_cancelled_is_kept),
+        ON(tcp, an_answer_that_is_there_when_we_are_cancelled_is_kept),
+        ON(rtu_over_tcp, an_answer_that_is_there_when_we_are_cancelled_is_kept),
+        ON(rtu, a_port_without_parity_is_used_all_the_same),
+        ON(rtu, a_speed_that_the_adapter_cannot_do_disturbs_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -742,6 +742,21 @@ static void stopping_lets_a_poll_that_is_under_way_end_and_keeps_its_sample(void
     assert_int_equal(r->seen[0].readings[0].quality, QUALITY_GOOD);
 }
 
+/* Only what was cut off says nothing about the device; this one did not answer, and the record must say so.
+ */
+static void a_poll_that_fails_by_itself_while_stopping_is_recorded(void **state)
+{
+    struct rig *r = *state;
+    set_manner(r, 0, (struct manner){.takes_ms = 100, .failed = QUALITY_NO_REPLY});
+    rig_start(r, 1, 3600000, 0);
+    for (int64_t until = clock_mono_ms() + PATIENCE_MS; !poll_began(r);)
+        assert_true(clock_mono_ms() < until);
+    poller_stop(r->poller, 0);
+    stop(r);
+    assert_int_equal(r->count, 1);
+    assert_int_equal(r->seen[0].sample.failed, QUALITY_NO_REPLY);
+}
+
 static void stopping_gives_up_on_a_driver_that_does_not_come_back(void **state)
 {
     struct rig *r = *state;
@@ -822,6 +837,7 @@ int main(void)
         T(hurry_polls_at_once_what_is_due_in_an_hour),
         T(stopping_cuts_a_hanging_poll_off_and_blames_nobody),
         T(stopping_lets_a_poll_that_is_under_way_end_and_keeps_its_sample),
+        T(a_poll_that_fails_by_itself_while_stopping_is_recorded),
         T(stopping_gives_up_on_a_driver_that_does_not_come_back),
         T(stopping_wakes_a_poller_that_waits_for_an_hour),
         T(the_pulse_beats_while_it_runs_and_ends_with_it),
