@@ -48,7 +48,7 @@ struct slave {
     atomic_int refuse_longer;  /* exception 03 for more registers than this */
     atomic_int exception;      /* for everything */
 
-    atomic_int requests, connections;
+    atomic_int requests, answers, connections;
     atomic_int longest;               /* registers asked for at once */
     atomic_llong shortest_silence_us; /* between our last byte and the next request */
     int64_t sent_us;
@@ -105,6 +105,7 @@ static inline void slave_write(struct slave *s, const uint8_t *bytes, size_t len
             return;
     }
     s->sent_us = slave_now_us();
+    atomic_fetch_add(&s->answers, 1);
 }
 
 /* Body (unit, function, ...) into a frame of the wire in question. */

@@ -425,7 +425,7 @@ static void a_device_that_answers_late_gets_more_time_up_to_three_times(void **s
     assert_int_equal(stats_of(b, 1).timeout_ms, SHORT_MS);
     atomic_store(&b->slave.late_ms, 0);
     poll_device(b, 0);
-    assert_int_equal(stats_of(b, 0).timeout_ms, raised_ms); /* never back */
+    assert_true(stats_of(b, 0).timeout_ms >= raised_ms); /* never back */
 }
 
 static void a_bus_in_use_is_busy_and_a_poll_has_a_price(void **state)
