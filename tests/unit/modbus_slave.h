@@ -295,6 +295,15 @@ static inline void slave_start_tcp(struct slave *s, enum slave_wire wire)
     slave_run(s);
 }
 
+/* So many requests and no more. On a busy machine the master may be done waiting before the slave has looked.
+ */
+static inline void slave_assert_heard(struct slave *s, int requests)
+{
+    for (int ms = 0; ms < 3000 && atomic_load(&s->requests) < requests; ms++)
+        slave_sleep_us(s, 1000);
+    assert_int_equal(atomic_load(&s->requests), requests);
+}
+
 static inline void slave_unplug(struct slave *s)
 {
     uint64_t one = 1;

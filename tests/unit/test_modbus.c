@@ -126,7 +126,7 @@ static void one_request_brings_all_points(void **state)
     assert_true(b->result.wall_ms >= before && b->result.wall_ms <= clock_wall_ms());
     for (size_t i = 0; i < 6; i++)
         assert_reads(b, i, 2);
-    assert_int_equal(atomic_load(&b->slave.requests), 1);
+    slave_assert_heard(&b->slave, 1);
     assert_int_equal(stats_of(b, 1).requests, 1);
     assert_int_equal(stats_of(b, 1).replies, 1);
     assert_int_equal(stats_of(b, 0).requests, 0);
@@ -173,13 +173,13 @@ static void a_silent_device_costs_its_tries_once(void **state)
     atomic_store(&b->slave.silent_unit, 1);
     poll_device(b, 0);
     assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
-    assert_int_equal(atomic_load(&b->slave.requests), 3);
+    slave_assert_heard(&b->slave, 3);
     assert_int_equal(stats_of(b, 0).timeouts, 3);
     for (size_t i = 0; i < 6; i++)
         assert_int_equal(b->readings[i].quality, QUALITY_NO_REPLY);
     poll_device(b, 1);
     assert_reads(b, 5, 2);
-    assert_int_equal(atomic_load(&b->slave.requests), 5);
+    slave_assert_heard(&b->slave, 5);
 }
 
 static void a_device_that_was_silent_gets_one_try_until_it_answers(void **state)
@@ -189,17 +189,17 @@ static void a_device_that_was_silent_gets_one_try_until_it_answers(void **state)
     open_driver(b);
     atomic_store(&b->slave.silent_unit, 1);
     poll_device(b, 0);
-    assert_int_equal(atomic_load(&b->slave.requests), 3);
+    slave_assert_heard(&b->slave, 3);
     poll_device(b, 0);
     assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
-    assert_int_equal(atomic_load(&b->slave.requests), 4);
+    slave_assert_heard(&b->slave, 4);
     atomic_store(&b->slave.silent_unit, 0);
     poll_device(b, 0);
     assert_int_equal(b->result.failed, QUALITY_GOOD);
     atomic_store(&b->slave.silent_unit, 1);
     int before = atomic_load(&b->slave.requests);
     poll_device(b, 0);
-    assert_int_equal(atomic_load(&b->slave.requests), before + 3);
+    slave_assert_heard(&b->slave, before + 3);
     atomic_store(&b->slave.silent_unit, 0);
     struct driver *d = b->driver;
     d->ops->probe(d, 0, &b->result); /* an answered probe counts, too */
@@ -207,7 +207,7 @@ static void a_device_that_was_silent_gets_one_try_until_it_answers(void **state)
     atomic_store(&b->slave.silent_unit, 1);
     before = atomic_load(&b->slave.requests);
     poll_device(b, 0);
-    assert_int_equal(atomic_load(&b->slave.requests), before + 3);
+    slave_assert_heard(&b->slave, before + 3);
 }
 
 static void a_block_that_stays_silent_does_not_hide_the_others(void **state)
@@ -243,7 +243,7 @@ static void a_missing_register_costs_only_its_own_point(void **state)
                 assert_reads(b, i, 1);
         }
         /* At first the block and each of its points; then two blocks around the missing register. */
-        assert_int_equal(atomic_load(&b->slave.requests), poll == 0 ? 7 : 2);
+        slave_assert_heard(&b->slave, poll == 0 ? 7 : 2);
     }
 }
 
@@ -273,7 +273,7 @@ static void a_device_without_any_of_its_registers_is_still_asked(void **state)
     poll_device(b, 0);
     assert_int_equal(b->result.failed, QUALITY_EXCEPTION);
     assert_int_equal(b->readings[5].quality, QUALITY_CONFIG_ERROR);
-    assert_int_equal(atomic_load(&b->slave.requests), 1);
+    slave_assert_heard(&b->slave, 1);
 }
 
 static void a_port_that_comes_back_clears_the_verdicts(void **state)
@@ -311,7 +311,7 @@ static void a_device_that_refuses_long_reads_is_asked_for_less(void **state)
         for (size_t i = 0; i < 20; i++)
             assert_reads(b, i, 1);
     }
-    assert_int_equal(atomic_load(&b->slave.requests), 4);
+    slave_assert_heard(&b->slave, 4);
 }
 
 static void another_exception_is_told_and_not_retried(void **state)
@@ -323,7 +323,7 @@ static void another_exception_is_told_and_not_retried(void **state)
     assert_int_equal(b->result.failed, QUALITY_EXCEPTION);
     assert_int_equal(b->result.exception, 4);
     assert_int_equal(b->readings[0].quality, QUALITY_EXCEPTION);
-    assert_int_equal(atomic_load(&b->slave.requests), 1);
+    slave_assert_heard(&b->slave, 1);
     assert_int_equal(stats_of(b, 0).exceptions, 1);
 }
 
@@ -455,12 +455,12 @@ static void a_probe_is_one_short_request(void **state)
     open_driver(b);
     b->driver->ops->probe(b->driver, 1, &b->result);
     assert_int_equal(b->result.failed, QUALITY_GOOD);
-    assert_int_equal(atomic_load(&b->slave.requests), 1);
+    slave_assert_heard(&b->slave, 1);
     assert_int_equal(atomic_load(&b->slave.longest), 1);
     atomic_store(&b->slave.silent_unit, 1);
     b->driver->ops->probe(b->driver, 0, &b->result);
     assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
-    assert_int_equal(atomic_load(&b->slave.requests), 2);
+    slave_assert_heard(&b->slave, 2);
 }
 
 static void without_a_connection_every_point_says_so(void **state)
@@ -488,7 +488,7 @@ static void after_cancel_nothing_is_asked(void **state)
     assert_int_equal(b->result.failed, QUALITY_NOT_CONNECTED);
     b->driver->ops->probe(b->driver, 0, &b->result);
     assert_int_equal(b->result.failed, QUALITY_NOT_CONNECTED);
-    assert_int_equal(atomic_load(&b->slave.requests), 0);
+    slave_assert_heard(&b->slave, 0);
 }
 
 static void each_device_has_its_own_line(void **state)
