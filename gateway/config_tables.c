@@ -268,7 +268,8 @@ static const struct config_key uplink_keys[] = {
     {"batch", CONFIG_MAP, .section = &batch_section, .text = "How much goes into one message."},
     {"commands", CONFIG_TEXTS, AT(struct config_uplink, commands),
      .count = offsetof(struct config_uplink, command_count), .words = commands, .otherwise_says = "none",
-     .text = "Which commands this broker may give."},
+     .text = "Which commands this broker may give, on <topic>/command (docs/MQTT.md); none: nothing is "
+             "subscribed."},
 };
 static const struct config_foreign uplink_foreign[] = {
     {"password", "a password never stands in this file; write credential: NAME and put it into "

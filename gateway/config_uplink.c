@@ -129,11 +129,6 @@ static void check_words(const struct job *j)
             &j->l->file, place(j, "version"), &version,
             _("with 3.1.1 a broker cannot say that it refuses a message, so what it refuses is lost unseen; "
               "write version: 5 where the broker knows it"));
-    struct config_at commands = {.up = j->at, .key = "commands"};
-    if (j->u->command_count > 0)
-        config_warning(&j->l->file, place(j, "commands"), &commands,
-                       _("this version does not yet take commands from a broker; it obeys its local control "
-                         "socket only"));
 }
 
 static int check_one(const struct job *j, size_t index)

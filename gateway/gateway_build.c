@@ -290,6 +290,9 @@ static int build_uplink(struct gateway *g, size_t index, struct uplink **ret, st
         .clock_trusted = gateway_clock_trusted,
         .context = g,
         .seed = (uint64_t)g->started_wall_ms * 31 + index,
+        .commands = (const char *const *)u->commands,
+        .command_count = u->command_count,
+        .handlers = gateway_handlers(g),
     };
     return uplink_new(&options, ret, note);
 }

@@ -155,6 +155,23 @@ static int do_resume(void *context, const char *bus, struct err_note *note)
     return 0;
 }
 
+static int no_uplink(const char *uplink, struct err_note *note)
+{
+    return err_note(note, FG_ENOTFOUND,
+                    _("the running gateway has no uplink \"%.63s\"; see `fieldgate status`"), uplink);
+}
+
+static int do_rebirth(void *context, const char *uplink, struct err_note *note)
+{
+    struct gateway *g = context;
+    for (size_t i = 0; i < g->uplink_count; i++)
+        if (strcmp(g->options.config->uplinks[i].name, uplink) == 0) {
+            uplink_rebirth(g->uplinks[i]);
+            return 0;
+        }
+    return no_uplink(uplink, note);
+}
+
 static int64_t do_resend(void *context, const char *uplink, uint64_t first, uint64_t last,
                          struct err_note *note)
 {
@@ -167,14 +184,14 @@ static int64_t do_resend(void *context, const char *uplink, uint64_t first, uint
             uplink_wake(g->uplinks[i]);
         return count;
     }
-    return err_note(note, FG_ENOTFOUND,
-                    _("the running gateway has no uplink \"%.63s\"; see `fieldgate status`"), uplink);
+    return no_uplink(uplink, note);
 }
 
 struct command_handlers gateway_handlers(struct gateway *g)
 {
     return (struct command_handlers){.context = g,
                                      .status = do_status,
+                                     .rebirth = do_rebirth,
                                      .poll = do_poll,
                                      .probe = do_probe,
                                      .pause = do_pause,
@@ -185,7 +202,7 @@ struct command_handlers gateway_handlers(struct gateway *g)
 static void answer(void *context, const char *text, size_t len, struct buf *out)
 {
     struct command_handlers handlers = gateway_handlers(context);
-    command_run(&handlers, NULL, text, len, out);
+    (void)command_run(&handlers, NULL, text, len, out, NULL);
 }
 
 void gateway_open_control(struct gateway *g)

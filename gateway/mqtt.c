@@ -164,21 +164,77 @@ static void on_goodbye311(void *context, MQTTAsync_successData *data)
     push(context, MQTT_LOST, -1, 0);
 }
 
+/* MQTT 5 properties of an incoming message, where they are fit for use. */
+struct incoming_parts {
+    MQTTLenString topic, correlation;
+    bool has_topic, expires;
+};
+
+static bool plain_text(const MQTTLenString *s, size_t max)
+{
+    return s->len > 0 && (size_t)s->len <= max && memchr(s->data, '\0', (size_t)s->len) == NULL;
+}
+
+static struct incoming_parts incoming_parts(MQTTProperties *p)
+{
+    struct incoming_parts parts = {.topic = {0, NULL}};
+
+    MQTTProperty *found = MQTTProperties_getProperty(p, MQTTPROPERTY_CODE_RESPONSE_TOPIC);
+    parts.has_topic = found != NULL;
+    if (found != NULL && plain_text(&found->value.data, MQTT_RESPONSE_TOPIC_MAX))
+        parts.topic = found->value.data;
+    found = MQTTProperties_getProperty(p, MQTTPROPERTY_CODE_CORRELATION_DATA);
+    if (found != NULL)
+        parts.correlation = found->value.data;
+    parts.expires = MQTTProperties_hasProperty(p, MQTTPROPERTY_CODE_MESSAGE_EXPIRY_INTERVAL) != 0;
+    return parts;
+}
+
+static const char *keep(char **at, const char *bytes, size_t len)
+{
+    char *kept = *at;
+
+    if (len > 0)
+        memcpy(kept, bytes, len);
+    kept[len] = '\0';
+    *at += len + 1;
+    return kept;
+}
+
+/* All in one block: NULL without memory. */
+static struct mqtt_incoming *incoming_new(const char *topic, MQTTAsync_message *message)
+{
+    struct incoming_parts parts = incoming_parts(&message->properties);
+    size_t len = (size_t)message->payloadlen, correlation = (size_t)parts.correlation.len;
+    bool whole = len <= MQTT_MESSAGE_BYTES, fits = correlation <= MQTT_CORRELATION_BYTES;
+    size_t size = strlen(topic) + (size_t)parts.topic.len + (whole ? len : 0) + (fits ? correlation : 0) + 4;
+    struct mqtt_incoming *in = calloc(1, sizeof(*in) + size);
+    char *at = in != NULL ? in->bytes : NULL;
+
+    if (in == NULL)
+        return NULL;
+    in->topic = keep(&at, topic, strlen(topic));
+    in->len = len;
+    if (whole)
+        in->payload = keep(&at, message->payload, len);
+    if (parts.has_topic)
+        in->response_topic = keep(&at, parts.topic.data, (size_t)parts.topic.len);
+    in->correlation_len = correlation;
+    if (fits && correlation > 0)
+        in->correlation = keep(&at, parts.correlation.data, correlation);
+    in->retained = message->retained != 0;
+    in->expires = parts.expires;
+    return in;
+}
+
 static int on_message(void *context, char *topic, int topic_len, MQTTAsync_message *message)
 {
     struct mqtt_conn *c = context;
     struct mqtt_item item = {.kind = MQTT_MESSAGE, .slot = -1};
-    size_t len = (size_t)message->payloadlen;
 
-    /* topic_len is 0, or what strlen() says; anything else holds a zero byte, which the protocol forbids.
-     * What is not wanted goes on without its content, to be counted. */
-    bool whole = topic_len == 0 || strlen(topic) == (size_t)topic_len;
-    if (whole && len <= MQTT_MESSAGE_BYTES && (item.payload = malloc(len + 1)) != NULL) {
-        memcpy(item.payload, message->payload, len);
-        item.payload[len] = '\0';
-        item.len = len;
-        item.topic = strdup(topic);
-    }
+    /* topic_len is 0, or what strlen() says; anything else holds a zero byte, which the protocol forbids. */
+    if (topic_len == 0 || strlen(topic) == (size_t)topic_len)
+        item.message = incoming_new(topic, message);
     mqtt_events_push(c->events, c->generation, &item, NULL);
     MQTTAsync_freeMessage(&message);
     MQTTAsync_free(topic);
@@ -268,8 +324,19 @@ static MQTTAsync_SSLOptions tls_options(const struct mqtt *m, struct mqtt_conn *
     return tls;
 }
 
+/* Paho takes whole packets into memory, whatever their size: what is longer the broker shall keep. */
+static void limit_incoming(const struct mqtt *m, MQTTProperties *to)
+{
+    MQTTProperty p = {.identifier = MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE};
+
+    p.value.integer4 = m->target.options.max_incoming;
+    if (p.value.integer4 > 0)
+        MQTTProperties_add(to, &p);
+}
+
 static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
 {
+    MQTTProperties limits = MQTTProperties_initializer;
     MQTTAsync_connectOptions v5 = MQTTAsync_connectOptions_initializer5;
     MQTTAsync_connectOptions v311 = MQTTAsync_connectOptions_initializer;
     MQTTAsync_willOptions will = MQTTAsync_willOptions_initializer;
@@ -277,6 +344,8 @@ static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
     MQTTAsync_connectOptions *o = m->target.options.version == 5 ? &v5 : &v311;
 
     if (m->target.options.version == 5) {
+        limit_incoming(m, &limits);
+        o->connectProperties = &limits;
         o->onSuccess5 = on_connected5;
         o->onFailure5 = on_connect_failed5;
     } else {
@@ -300,7 +369,9 @@ static int paho_connect(struct mqtt *m, struct mqtt_conn *c)
     }
     if (m->target.now->url.tls)
         o->ssl = &tls;
-    return MQTTAsync_connect(c->handle, o);
+    int rc = MQTTAsync_connect(c->handle, o);
+    MQTTProperties_free(&limits);
+    return rc;
 }
 
 /* When a connection fails, Paho 1.3.12's receiver reports that with its lock held, lets go of the lock, and
@@ -365,8 +436,7 @@ void mqtt_free(struct mqtt *m)
     if (m->anchor != NULL)
         MQTTAsync_destroy(
             &m->anchor); /* the last one in the process waits for Paho's threads, up to a second */
-    free(m->message.topic);
-    free(m->message.payload);
+    free(m->message);
     if (m->guard >= 0)
         close(m->guard);
     mqtt_target_fini(&m->target);
@@ -441,6 +511,12 @@ static void add_properties(MQTTProperties *to, const struct mqtt_message *messag
         p.value.byte = 1; /* UTF-8 */
         MQTTProperties_add(to, &p);
     }
+    if (message->correlation != NULL) {
+        p.identifier = MQTTPROPERTY_CODE_CORRELATION_DATA;
+        p.value.data =
+            (MQTTLenString){(int)message->correlation_len, (char *)(uintptr_t)message->correlation};
+        MQTTProperties_add(to, &p);
+    }
 }
 
 static int paho_send(struct mqtt *m, const struct mqtt_message *message, struct mqtt_slot *slot)
@@ -466,7 +542,8 @@ static size_t packet_size(const struct mqtt_message *message)
     size_t type = message->content_type != NULL ? strlen(message->content_type) : 0;
     size_t encoding = message->content_encoding != NULL ? strlen(message->content_encoding) : 0;
 
-    return strlen(message->topic) + message->len + type + encoding + OVERHEAD_BYTES;
+    return strlen(message->topic) + message->len + type + encoding + message->correlation_len +
+           OVERHEAD_BYTES;
 }
 
 int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *ret_token)
@@ -498,6 +575,7 @@ int mqtt_subscribe(struct mqtt *m, const char *topic)
     if (m->state != MQTT_STATE_CONNECTED)
         return FG_ERETRY;
     r.context = m->conn;
+    r.subscribeOptions.retainAsPublished = 1; /* MQTT 5: what is retained is known as such at once */
     if (m->target.options.version == 5)
         r.onFailure5 = on_subscribe_refused5;
     else

@@ -38,6 +38,23 @@ struct mqtt_options {
     const char *cert_file, *key_file; /* NULL: no client certificate */
     int64_t keepalive_ms;
     int64_t connect_timeout_ms;
+    uint32_t max_incoming; /* bytes of a packet that an MQTT 5 broker may send us; 0: not said */
+};
+
+enum { MQTT_RESPONSE_TOPIC_MAX = 512 }; /* bytes */
+
+/* A message that came in. */
+struct mqtt_incoming {
+    const char *topic;
+    const char *payload; /* terminated; NULL: longer than 16 KiB and thrown away */
+    size_t len;          /* of the whole payload */
+    bool retained; /* MQTT 5: as it was published; 3.1.1: kept by the broker from before we subscribed */
+    /* MQTT 5. */
+    const char *response_topic; /* NULL: none; "": one that cannot be right */
+    const void *correlation;    /* NULL: none, or longer than 1 KiB */
+    size_t correlation_len;
+    bool expires; /* the broker would have thrown it away, had it waited longer than its sender allows */
+    char bytes[]; /* what the pointers point at */
 };
 
 enum mqtt_event_kind {
@@ -60,10 +77,7 @@ struct mqtt_event {
     uint32_t max_packet;  /* bytes; 0 when not said */
     int64_t keepalive_ms; /* the broker's, or ours */
     bool session_present;
-    /* MQTT_MESSAGE */
-    const char *topic;
-    const void *payload;
-    size_t len;
+    const struct mqtt_incoming *message; /* MQTT_MESSAGE */
 };
 
 struct mqtt_message {
@@ -73,6 +87,8 @@ struct mqtt_message {
     bool retained;
     const char *content_type;     /* MQTT 5; NULL: none */
     const char *content_encoding; /* MQTT 5 user property content-encoding; NULL: none */
+    const void *correlation;      /* MQTT 5 correlation data; NULL: none */
+    size_t correlation_len;
 };
 
 int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct err_note *note);
@@ -85,6 +101,7 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
                  const struct mqtt_will *will, struct err_note *note);
 /* QoS 1. ret_token is what MQTT_ACKED or MQTT_REFUSED will carry. */
 int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *ret_token);
+/* QoS 1. A refusal comes as MQTT_REFUSED with token 0; consent is not reported. */
 int mqtt_subscribe(struct mqtt *m, const char *topic);
 /* Waits for the next event until the deadline (clock_mono_ms). */
 void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret);
@@ -94,8 +111,7 @@ void mqtt_disconnect(struct mqtt *m, int64_t wait_ms);
 /* Drops the connection, for a broker that no longer answers. With MQTT 5 the will is sent; with 3.1.1 the
  * library cannot but say goodbye, so that a broker which does read it keeps the will to itself. */
 void mqtt_abandon(struct mqtt *m);
-/* Incoming messages thrown away because they were too large (64 KiB) or came faster than they were read (16).
- */
+/* Incoming messages thrown away because they came faster than they were read (16 wait). */
 uint64_t mqtt_dropped(struct mqtt *m);
 /* Plain English for an MQTT 5 reason code; never NULL. */
 const char *mqtt_reason_text(int reason);

@@ -46,8 +46,8 @@ struct mqtt {
     uint32_t last_token;
     unsigned in_flight, window;
     uint32_t max_packet;
-    struct mqtt_item message; /* lent to the caller until the next wait */
-    char text[512];           /* likewise */
+    struct mqtt_incoming *message; /* lent to the caller until the next wait */
+    char text[512];                /* likewise */
 };
 
 /* Begins an attempt at the target that was found. */

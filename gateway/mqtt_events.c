@@ -31,13 +31,13 @@ int mqtt_events_init(struct mqtt_events *e)
 
 static void item_fini(struct mqtt_item *item)
 {
-    free(item->topic);
-    free(item->payload);
-    item->topic = item->payload = NULL;
+    free(item->message);
+    item->message = NULL;
 }
 
 static void drop_all(struct mqtt_events *e)
 {
+    e->dropped += e->messages;
     while (e->count > 0) {
         item_fini(&e->items[e->first]);
         e->first = (e->first + 1) % MQTT_EVENTS_CAP;
@@ -78,7 +78,7 @@ static void say(struct mqtt_events *e, const char *text)
 void mqtt_events_push(struct mqtt_events *e, uint32_t generation, const struct mqtt_item *item,
                       const char *text)
 {
-    bool message = item->kind == MQTT_MESSAGE, whole = item->topic != NULL && item->payload != NULL;
+    bool message = item->kind == MQTT_MESSAGE, whole = item->message != NULL;
 
     pthread_mutex_lock(&e->lock);
     bool wanted = generation == e->generation && !e->ended;

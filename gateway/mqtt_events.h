@@ -3,7 +3,7 @@
  * mqtt_events - what the library's callbacks leave for the thread that uses a client.
  *
  * Threads    mqtt_events_push(), mqtt_events_wake() from any thread; the rest from the client's own thread.
- * Ownership  An item's topic and payload belong to the queue until popped, then to whoever popped it.
+ * Ownership  An item's message belongs to the queue until popped, then to whoever popped it.
  * Errors     A push that does not fit, or belongs to an older generation, is dropped; dropped messages are
  * counted.
  *
@@ -23,7 +23,8 @@
 enum {
     MQTT_SLOTS = 128,               /* messages in flight, whatever the broker would allow */
     MQTT_MESSAGES_MAX = 16,         /* incoming messages waiting to be read */
-    MQTT_MESSAGE_BYTES = 64 * 1024, /* size of one */
+    MQTT_MESSAGE_BYTES = 16 * 1024, /* content of one; longer ones come without */
+    MQTT_CORRELATION_BYTES = 1024,
     MQTT_EVENTS_CAP = MQTT_SLOTS + MQTT_MESSAGES_MAX + 16,
 };
 
@@ -31,13 +32,12 @@ struct mqtt_item {
     enum mqtt_event_kind kind;
     int slot; /* MQTT_ACKED, MQTT_REFUSED: which publish; -1: a subscription */
     int reason;
-    const char *fault;     /* MQTT_CONNECTED: why we cannot work with what the broker allows; NULL: we can */
-    uint16_t receive_max;  /* MQTT_CONNECTED, as mqtt_event */
-    uint16_t keepalive_s;  /* MQTT_CONNECTED: what the broker demands; 0: nothing */
-    uint32_t max_packet;   /* MQTT_CONNECTED */
-    bool session_present;  /* MQTT_CONNECTED */
-    char *topic, *payload; /* MQTT_MESSAGE, malloc */
-    size_t len;
+    const char *fault;    /* MQTT_CONNECTED: why we cannot work with what the broker allows; NULL: we can */
+    uint16_t receive_max; /* MQTT_CONNECTED, as mqtt_event */
+    uint16_t keepalive_s; /* MQTT_CONNECTED: what the broker demands; 0: nothing */
+    uint32_t max_packet;  /* MQTT_CONNECTED */
+    bool session_present; /* MQTT_CONNECTED */
+    struct mqtt_incoming *message; /* MQTT_MESSAGE, malloc */
 };
 
 struct mqtt_events {
@@ -56,9 +56,8 @@ int mqtt_events_init(struct mqtt_events *e);
 void mqtt_events_fini(struct mqtt_events *e);
 /* Forgets everything of the connection before and returns the number of the new one. */
 uint32_t mqtt_events_restart(struct mqtt_events *e);
-/* Takes over topic and payload, also when the item is dropped; a message that lacks one is dropped and
- * counted. text may be NULL; the first one said is kept.
- */
+/* Takes over the message, also when the item is dropped; an MQTT_MESSAGE without one is dropped and counted.
+ * text may be NULL; the first one said is kept. */
 void mqtt_events_push(struct mqtt_events *e, uint32_t generation, const struct mqtt_item *item,
                       const char *text);
 /* Keeps the text for a failure that will follow. */

@@ -64,14 +64,6 @@ static void take_end(struct mqtt *m, const struct mqtt_item *item, const char *s
     ret->text = m->text;
 }
 
-static void take_message(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
-{
-    m->message = *item;
-    ret->topic = item->topic;
-    ret->payload = item->payload;
-    ret->len = item->len;
-}
-
 /* False: nothing for the caller. */
 static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said, struct mqtt_event *ret)
 {
@@ -96,7 +88,7 @@ static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said,
         take_end(m, item, said, ret);
         return true;
     case MQTT_MESSAGE:
-        take_message(m, item, ret);
+        ret->message = m->message = item->message;
         return true;
     case MQTT_NOTHING:
         break;
@@ -119,9 +111,8 @@ static void take_silence(struct mqtt *m, struct mqtt_event *ret)
 
 void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret)
 {
-    free(m->message.topic);
-    free(m->message.payload);
-    memset(&m->message, 0, sizeof(m->message));
+    free(m->message);
+    m->message = NULL;
     for (;;) {
         struct mqtt_item item;
         char said[sizeof(m->events.text)] = "";

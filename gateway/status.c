@@ -166,6 +166,18 @@ static void add_store(struct buf *out, const struct status_view *v)
     buf_addc(out, '}');
 }
 
+static void add_commands(struct buf *out, const struct uplink_commands *c)
+{
+    buf_add_key(out, "commands");
+    buf_addc(out, '{');
+    add_uint(out, "received", c->received);
+    for (int i = 0; i < COMMAND_RESULTS; i++)
+        add_uint(out, command_result_word((enum command_result)i), c->results[i]);
+    add_uint(out, "unanswered", c->unanswered);
+    add_uint(out, "replies_lost", c->replies_lost);
+    buf_addc(out, '}');
+}
+
 static void add_uplink(struct buf *out, const struct status_view *v, size_t index)
 {
     struct uplink_status s;
@@ -192,6 +204,8 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
     add_uint(out, "bytes", s.bytes);
     add_uint(out, "refused", s.refused);
     add_int(out, "drain_ms", s.drain_ms);
+    if (v->config->uplinks[index].command_count > 0)
+        add_commands(out, &s.commands);
     buf_addc(out, '}');
 }
 
@@ -303,6 +317,25 @@ static void uplink_metrics(const struct status_view *v, struct buf *out)
     }
 }
 
+/* Only of uplinks that take commands. */
+static void command_metrics(const struct status_view *v, struct buf *out)
+{
+    static const char NAME[] = "fieldgate_uplink_commands_total";
+    head(out, NAME, "counter", "Commands from the broker since start, by what became of them.");
+    for (size_t i = 0; i < v->uplink_count; i++) {
+        const char *uplink = v->config->uplinks[i].name;
+        struct uplink_status s;
+        if (v->config->uplinks[i].command_count == 0)
+            continue;
+        uplink_status(v->uplinks[i], &s);
+        for (int r = 0; r < COMMAND_RESULTS; r++)
+            buf_addf(out, "%s{uplink=\"%s\",result=\"%s\"} %llu\n", NAME, uplink,
+                     command_result_word((enum command_result)r), (unsigned long long)s.commands.results[r]);
+        buf_addf(out, "%s{uplink=\"%s\",result=\"unanswered\"} %llu\n", NAME, uplink,
+                 (unsigned long long)s.commands.unanswered);
+    }
+}
+
 enum device_metric { DEVICE_UP, DEVICE_POLLS, DEVICE_FAILED, DEVICE_MISSED };
 
 static uint64_t device_metric(const struct poller_device_status *s, enum device_metric which)
@@ -352,6 +385,7 @@ void status_metrics(const struct status_view *v, struct buf *out)
     buf_addf(out, "fieldgate_clock_trusted %d\n", v->clock_trusted);
     store_metrics(v, out);
     uplink_metrics(v, out);
+    command_metrics(v, out);
     device_metrics(v, out);
     status_bus_metrics(v->pollers, v->poller_count, out);
 }

@@ -27,7 +27,7 @@ struct uplink {
     struct uplink_options options;
     struct mqtt *clients[2]; /* the second only where there is more than one url */
     struct pulse pulse;
-    _Atomic bool stop;
+    _Atomic bool stop, rebirth;
     bool started;
     pthread_t thread;
     pthread_mutex_t lock; /* guards ended and status */
@@ -82,6 +82,11 @@ static void publish_status(struct uplink *u)
     const struct uplink_link *l = &u->link;
     const bool up = l->state == UPLINK_LINK_UP;
     int64_t drain_ms = up ? uplink_session_drain(&u->session) : -1;
+    struct uplink_commands commands = u->session.command.counts;
+    for (size_t i = 0; i < 2 && u->clients[i]; i++) {
+        commands.received += mqtt_dropped(u->clients[i]);
+        commands.unanswered += mqtt_dropped(u->clients[i]);
+    }
 
     pthread_mutex_lock(&u->lock);
     struct uplink_status *status = &u->status;
@@ -95,6 +100,7 @@ static void publish_status(struct uplink *u)
     status->bytes = u->session.bytes;
     status->refused = u->session.refused;
     status->drain_ms = drain_ms;
+    status->commands = commands;
     pthread_mutex_unlock(&u->lock);
 }
 
@@ -108,6 +114,8 @@ int uplink_new(const struct uplink_options *options, struct uplink **ret, struct
         return err_note(note, FG_ENOMEM, "out of memory");
     u->options = *options;
     set_defaults(&u->options);
+    if (u->options.command_count > 0)
+        u->options.mqtt.max_incoming = UPLINK_COMMAND_PACKET_MAX;
     buf_init(&u->will);
     err = init_lock(u);
     for (size_t i = 0; i < 2 && i < options->url_count && err == 0; i++)
@@ -161,6 +169,7 @@ static void begin_session(struct uplink *u, const struct mqtt_event *connected)
     if (!store_waiting(u->options.store, u->options.store_index, &first, &last, &waiting))
         waiting = 0;
     uplink_link_up(&u->link, waiting);
+    atomic_store(&u->rebirth, false); /* a session begins with them */
     uplink_session_open(&u->session, connected, u->link.connection);
     uplink_return_arm(&u->home, u->link.url > 0);
 }
@@ -225,6 +234,8 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
         move_home(u);
     else
         u->session.leaving = false; /* the first broker took us and went again */
+    if (atomic_exchange(&u->rebirth, false))
+        uplink_session_rebirth(&u->session);
     uplink_session_round(&u->session);
     return home < u->session.wake_mono_ms ? home : u->session.wake_mono_ms;
 }
@@ -277,8 +288,11 @@ static void take_event(struct uplink *u, const struct mqtt_event *e)
         if (up)
             uplink_session_refused(&u->session, e->token, e->reason);
         return;
-    case MQTT_NOTHING:
     case MQTT_MESSAGE:
+        if (up)
+            uplink_session_message(&u->session, e->message);
+        return;
+    case MQTT_NOTHING:
         return;
     }
 }
@@ -335,6 +349,12 @@ void uplink_wake(struct uplink *u)
 {
     for (size_t i = 0; i < 2 && u->clients[i]; i++)
         mqtt_wake(u->clients[i]);
+}
+
+void uplink_rebirth(struct uplink *u)
+{
+    atomic_store(&u->rebirth, true);
+    uplink_wake(u);
 }
 
 bool uplink_stop(struct uplink *u, int64_t wait_ms)

@@ -3,7 +3,8 @@
  * uplink - one thread that brings one destination everything the store holds for it, live lane before backlog
  * lane.
  *
- * Threads    uplink_new/start/stop/free from one thread; uplink_wake and uplink_status from any.
+ * Threads    uplink_new/start/stop/free from one thread; uplink_wake, uplink_rebirth and uplink_status from
+ *            any.
  * Ownership  Options are copied shallowly: strings and store must outlive the uplink.
  * Errors     FG_EINVALID with a note, FG_ENOMEM. Failures of the link are status and log lines.
  *
@@ -11,11 +12,12 @@
  * losing an established link uniform in 0..first_retry_max_ms, else 1 s doubling to 60 s, jittered; urls
  * tried in order. From another than the first url the uplink returns to the first when that is well again:
  * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
- * FG-LINK-RETURN, FG-LINK-CREDENTIAL.
+ * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-COMMAND, FG-COMMAND-REFUSED, FG-COMMAND-DEAF.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
 
+#include "command.h"
 #include "err.h"
 #include "mqtt.h"
 #include "payload.h"
@@ -52,6 +54,19 @@ struct uplink_options {
     bool (*clock_trusted)(void *context);
     void *context;
     uint64_t seed; /* for jitter */
+    /* Commands that this broker may give; none: nothing is subscribed. The handlers run on the uplink's
+     * thread, while it runs: they must come back within seconds. */
+    const char *const *commands;
+    size_t command_count;
+    struct command_handlers handlers;
+};
+
+/* Of commands since start: received = the sum of results + unanswered. */
+struct uplink_commands {
+    uint64_t received;
+    uint64_t results[COMMAND_RESULTS];
+    uint64_t unanswered;   /* thrown away unread, because too many came */
+    uint64_t replies_lost; /* refused by the broker, or the connection ended before they were out */
 };
 
 struct uplink_status {
@@ -64,12 +79,15 @@ struct uplink_status {
     uint64_t messages, bytes; /* acknowledged since start */
     uint64_t refused;         /* messages */
     int64_t drain_ms;         /* estimate until the backlog is empty; -1: unknown; 0: empty */
+    struct uplink_commands commands;
 };
 
 int uplink_new(const struct uplink_options *options, struct uplink **ret, struct err_note *note);
 int uplink_start(struct uplink *u);
 /* New records were committed. Never waits. */
 void uplink_wake(struct uplink *u);
+/* Publishes birth and state once more, now or when connected next. Never waits. */
+void uplink_rebirth(struct uplink *u);
 /* Publishes the offline state, disconnects, ends the thread; false when it is still stuck after wait_ms. */
 bool uplink_stop(struct uplink *u, int64_t wait_ms);
 void uplink_free(struct uplink *u);

@@ -23,12 +23,14 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     s->options = options;
     s->mqtt = mqtt;
     uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
-    return uplink_send_init(&s->send, options, mqtt);
+    int err = uplink_command_init(&s->command, options);
+    return err < 0 ? err : uplink_send_init(&s->send, options, mqtt);
 }
 
 void uplink_session_fini(struct uplink_session *s)
 {
     uplink_send_fini(&s->send);
+    uplink_command_fini(&s->command);
 }
 
 static void wake_by(struct uplink_session *s, int64_t mono_ms)
@@ -39,7 +41,8 @@ static void wake_by(struct uplink_session *s, int64_t mono_ms)
 
 static size_t in_flight(const struct uplink_session *s)
 {
-    return s->window.in_flight + s->birth.in_flight + s->state.in_flight;
+    return s->window.in_flight + s->birth.in_flight + s->state.in_flight +
+           uplink_command_in_flight(&s->command);
 }
 
 /* What waits; false when nothing does. */
@@ -73,6 +76,7 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     /* The newest readings leave at once; later ones may wait for company. */
     s->live_since_mono_ms = now - s->options->batch_delay_ms;
     s->useful = s->leaving = false;
+    uplink_command_open(&s->command, s->mqtt, connected->max_packet);
 }
 
 bool uplink_session_leave(struct uplink_session *s)
@@ -158,6 +162,8 @@ static void send_notices(struct uplink_session *s, int64_t now)
         send_state(s, true);
     if (notice_due(s, &s->birth, now))
         send_birth(s);
+    if (in_flight(s) < s->most_in_flight)
+        uplink_command_send(&s->command, s->most_in_flight - in_flight(s));
 }
 
 /* ---- the lanes ---- */
@@ -260,7 +266,7 @@ static void look_back(struct uplink_session *s)
 {
     uint64_t first, count;
     if (s->window.in_flight == 0 && waiting(s, &first, &count))
-        uplink_window_rewind(&s->window, first);
+        uplink_window_look_back(&s->window, first);
 }
 
 static void send_what_waits(struct uplink_session *s)
@@ -279,6 +285,7 @@ void uplink_session_round(struct uplink_session *s)
     if (!s->leaving)
         send_what_waits(s);
     wake_by(s, uplink_window_deadline(&s->window));
+    wake_by(s, uplink_command_deadline(&s->command));
     if (s->birth.in_flight)
         wake_by(s, s->birth.deadline_mono_ms);
     if (s->state.in_flight)
@@ -304,6 +311,10 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token)
     const int64_t now = clock_mono_ms();
     struct uplink_flight f;
     struct uplink_notice *n = take_notice(s, token);
+    if (!n && uplink_command_answered(&s->command, token, 0)) {
+        s->useful = true;
+        return;
+    }
     if (n) {
         s->useful = true;
         n->said_reason = 0;
@@ -365,7 +376,7 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
         s->refused++;
         return;
     }
-    if (!uplink_window_take(&s->window, token, &f))
+    if (uplink_command_answered(&s->command, token, reason) || !uplink_window_take(&s->window, token, &f))
         return;
     if (reason == REASON_PACKET_TOO_LARGE) {
         too_large(s, &f);
@@ -385,6 +396,7 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms)
 {
     return uplink_window_deadline(&s->window) <= now_mono_ms ||
+           uplink_command_deadline(&s->command) <= now_mono_ms ||
            (s->birth.in_flight && s->birth.deadline_mono_ms <= now_mono_ms) ||
            (s->state.in_flight && s->state.deadline_mono_ms <= now_mono_ms);
 }
@@ -409,6 +421,17 @@ void uplink_session_lost(struct uplink_session *s, int reason, bool overdue)
         uplink_pace_overdue(&s->pace);
     s->window.in_flight = 0;
     s->birth.in_flight = s->state.in_flight = false;
+    uplink_command_lost(&s->command);
+}
+
+void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming *message)
+{
+    uplink_command_take(&s->command, message);
+}
+
+void uplink_session_rebirth(struct uplink_session *s)
+{
+    s->birth.due_mono_ms = s->state.due_mono_ms = clock_mono_ms();
 }
 
 void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms)

@@ -13,6 +13,7 @@
 #ifndef FG_UPLINK_SESSION_H
 #define FG_UPLINK_SESSION_H
 
+#include "uplink_command.h"
 #include "uplink_pace.h"
 #include "uplink_send.h"
 #include "uplink_window.h"
@@ -40,6 +41,7 @@ struct uplink_session {
     struct uplink_window window;
     struct uplink_pace pace;
     struct uplink_lane_state lanes[UPLINK_LANES];
+    struct uplink_command command;
     struct uplink_notice birth, state;
     struct uplink_send_facts facts; /* as published */
     int64_t facts_mono_ms;          /* when they were compared last */
@@ -62,6 +64,10 @@ void uplink_session_round(struct uplink_session *s);
 /* MQTT_ACKED and MQTT_REFUSED. */
 void uplink_session_acked(struct uplink_session *s, uint32_t token);
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason);
+/* MQTT_MESSAGE. */
+void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming *message);
+/* Birth and state are published once more. */
+void uplink_session_rebirth(struct uplink_session *s);
 /* Whether an acknowledgement is overdue. */
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms);
 /* Sends nothing new from here to the next open; true when all that was sent is decided. */

@@ -116,6 +116,14 @@ void uplink_window_rewind(struct uplink_window *w, uint64_t first)
         w->cursor[lane] = first;
 }
 
+void uplink_window_look_back(struct uplink_window *w, uint64_t first)
+{
+    if (first >= w->live_from && first < w->cursor[UPLINK_LIVE])
+        w->live_from = w->cursor[UPLINK_LIVE];
+    if (first < w->live_from)
+        uplink_window_rewind(w, first);
+}
+
 void uplink_window_keep_up(struct uplink_window *w, uint64_t newest)
 {
     const uint64_t most = BEHIND_ROUNDS * w->live_depth + BEHIND_EXTRA;

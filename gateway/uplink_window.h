@@ -62,8 +62,12 @@ void uplink_window_empty(struct uplink_window *w, enum uplink_lane lane, uint64_
 void uplink_window_sent(struct uplink_window *w, const struct uplink_flight *flight);
 /* Takes the message out of the window; false when it is none of ours. */
 bool uplink_window_take(struct uplink_window *w, uint32_t token, struct uplink_flight *ret);
-/* The records from `first` on are to be looked at again (refused, or marked for sending anew). */
+/* The records from `first` on are to be looked at again, in their lane: they were refused. */
 void uplink_window_rewind(struct uplink_window *w, uint64_t first);
+/* Nothing is in flight, and `first` is the first undelivered record. When it is behind the cursors, it was
+ * asked for once more: what live has passed is backlog from now on, so that the past does not go before new
+ * readings. */
+void uplink_window_look_back(struct uplink_window *w, uint64_t first);
 /* When live is too far behind, leaves what it has not sent to the backlog and goes on with the newest; when
  * an oldest_first backlog has caught up, opens the live lane. To be called before each round of sending. */
 void uplink_window_keep_up(struct uplink_window *w, uint64_t newest);

@@ -29,6 +29,7 @@ class Message:
     retained: bool
     content_type: str
     encoding: str
+    correlation: bytes = b""
 
     @cached_property
     def json(self):
@@ -48,8 +49,10 @@ class Message:
 
     @property
     def kind(self):
-        """"data", "birth", "state", ..."""
-        return "data" if self.lane else self.topic.rsplit("/", 1)[1]
+        """"data", "birth", "state", "command", "reply"."""
+        if self.lane:
+            return "data"
+        return "reply" if "/reply/" in self.topic else self.topic.rsplit("/", 1)[1]
 
 
 class Subscriber:
@@ -156,7 +159,8 @@ class Subscriber:
         properties = getattr(message, "properties", None)
         user = dict(getattr(properties, "UserProperty", None) or [])
         one = Message(time.time_ns() // 1000000, message.topic, message.payload, message.retain,
-                      getattr(properties, "ContentType", "") or "", user.get("content-encoding", ""))
+                      getattr(properties, "ContentType", "") or "", user.get("content-encoding", ""),
+                      getattr(properties, "CorrelationData", b"") or b"")
         with self._changed:
             self._messages.append(one)
             self._changed.notify_all()

@@ -104,9 +104,10 @@ static inline void expect_message(struct mqtt *m, const char *topic, const char 
 {
     struct mqtt_event e = expect(m, MQTT_MESSAGE);
 
-    assert_string_equal(e.topic, topic);
-    assert_int_equal(e.len, strlen(payload));
-    assert_memory_equal(e.payload, payload, e.len);
+    assert_string_equal(e.message->topic, topic);
+    assert_int_equal(e.message->len, strlen(payload));
+    assert_non_null(e.message->payload);
+    assert_memory_equal(e.message->payload, payload, e.message->len);
 }
 
 /* A client that hears a topic; ready when its own message has come back. */

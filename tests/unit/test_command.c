@@ -9,7 +9,9 @@ struct seen {
     int calls;
     char name[64];
     int64_t for_ms;
-    int answer; /* what they return */
+    int answer;                 /* what they return */
+    enum command_result result; /* of the newest request */
+    struct command_what what;
 };
 
 static int take(void *context, const char *name, struct err_note *note)
@@ -46,17 +48,18 @@ static int64_t fake_resend(void *context, const char *uplink, uint64_t first, ui
 }
 
 /* The parsed answer; the caller deletes it. */
-static cJSON *run_with(struct seen *s, const struct command_rights *rights, const char *text, size_t len)
+static cJSON *run_with(struct seen *s, const struct command_source *source, const char *text, size_t len)
 {
     struct command_handlers h = {.context = s,
                                  .status = fake_status,
+                                 .rebirth = take,
                                  .poll = take,
                                  .probe = fake_probe,
                                  .pause = fake_pause,
                                  .resume = take,
                                  .resend = fake_resend};
     struct buf answer = BUF_INIT;
-    command_run(&h, rights, text, len, &answer);
+    s->result = command_run(&h, source, text, len, &answer, &s->what);
     assert_true(buf_ok(&answer));
     assert_null(strchr(answer.data, '\n'));
     cJSON *json = json_parse(answer.data, answer.len);
@@ -158,7 +161,7 @@ static void what_is_malformed_is_refused_and_never_executed(void **state)
     expect_refusal("{\"id\":1,\"command\":\"poll\"}", "device");
     expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":\"\"}", "device");
     expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":{\"name\":\"x\"}}", "device");
-    expect_refusal("{\"id\":1,\"command\":\"resume\",\"device\":\"x\"}", "bus");
+    expect_refusal("{\"id\":1,\"command\":\"resume\"}", "bus");
 }
 
 static void a_request_of_16_KiB_is_read_and_a_longer_one_is_not(void **state)
@@ -179,24 +182,17 @@ static void a_request_of_16_KiB_is_read_and_a_longer_one_is_not(void **state)
     cJSON_Delete(a);
 }
 
-static void a_carrier_gives_only_the_commands_it_may(void **state)
+static void a_member_that_a_command_does_not_know_is_malformed(void **state)
 {
     (void)state;
-    static const char *const words[] = {"status", "poll"};
-    struct command_rights rights = {words, 2}, none = {words, 0};
-    struct seen s = {0};
-    const char poll[] = "{\"id\":1,\"command\":\"poll\",\"device\":\"x\"}";
-    const char pause[] = "{\"id\":1,\"command\":\"pause\",\"bus\":\"x\",\"for_ms\":5}";
-    cJSON *a = run_with(&s, &rights, poll, strlen(poll));
-    assert_true(json_bool(a, "ok", false));
-    cJSON_Delete(a);
-    a = run_with(&s, &rights, pause, strlen(pause));
-    assert_non_null(strstr(json_string(a, "error", ""), "not allowed"));
-    cJSON_Delete(a);
-    a = run_with(&s, &none, poll, strlen(poll));
-    assert_non_null(strstr(json_string(a, "error", ""), "not allowed"));
-    cJSON_Delete(a);
-    assert_int_equal(s.calls, 1);
+    expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":\"x\",\"devices\":[\"y\"]}", "\"devices\"");
+    expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":\"x\",\"device\":\"y\"}", "twice");
+    expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":\"x\",\"sent\":\"today\"}", "sent");
+    expect_refusal("{\"id\":1,\"command\":\"poll\",\"device\":\"x\\u0000y\"}", "zero character");
+    expect_refusal("{\"id\":1,\"command\":\"resend\",\"uplink\":\"u\",\"from\":1.5,\"to\":7}",
+                   "first and last");
+    expect_refusal("{\"id\":1,\"command\":\"resend\",\"uplink\":\"u\",\"from\":1,\"to\":1e300}",
+                   "first and last");
 }
 
 static void a_handler_says_why_it_failed(void **state)
@@ -221,7 +217,7 @@ static void a_command_without_a_handler_is_unknown(void **state)
     struct command_handlers none = {0};
     struct buf answer = BUF_INIT;
     const char text[] = "{\"id\":1,\"command\":\"poll\",\"device\":\"x\"}";
-    command_run(&none, NULL, text, strlen(text), &answer);
+    assert_int_equal(command_run(&none, NULL, text, strlen(text), &answer, NULL), COMMAND_UNKNOWN);
     assert_non_null(strstr(answer.data, "\"ok\":false"));
     buf_fini(&answer);
 }
@@ -235,7 +231,7 @@ int main(void)
         cmocka_unit_test(a_resend_names_a_range_and_is_told_how_much),
         cmocka_unit_test(what_is_malformed_is_refused_and_never_executed),
         cmocka_unit_test(a_request_of_16_KiB_is_read_and_a_longer_one_is_not),
-        cmocka_unit_test(a_carrier_gives_only_the_commands_it_may),
+        cmocka_unit_test(a_member_that_a_command_does_not_know_is_malformed),
         cmocka_unit_test(a_handler_says_why_it_failed),
         cmocka_unit_test(a_command_without_a_handler_is_unknown),
     };

@@ -129,6 +129,43 @@ static void properties_travel_with_the_message(void **state)
     assert_string_equal(got, "application/json content-encoding:gzip 1f8b\n");
 }
 
+static void how_a_message_was_sent_comes_with_it(void **state)
+{
+    struct world *w = *state;
+    struct mqtt *m = client("requests", 5);
+    char command[512];
+
+    join(m, &w->plain);
+    assert_int_equal(mqtt_subscribe(m, "ok/request"), 0);
+    publish(m, "ok/request", "ready", false);
+    for (int seen = 0; seen < 2; seen++)
+        next(m); /* the acknowledgement and the message, in whatever order */
+    snprintf(
+        command, sizeof(command),
+        "mosquitto_pub -V 5 -h 127.0.0.1 -p %d -t ok/request -m hello -r -D publish response-topic ok/here "
+        "-D publish correlation-data c-1 -D publish message-expiry-interval 60",
+        w->plain.port);
+    assert_int_equal(system(command), 0);
+    const struct mqtt_incoming *in = expect(m, MQTT_MESSAGE).message;
+    assert_string_equal(in->payload, "hello");
+    assert_string_equal(in->response_topic, "ok/here");
+    assert_int_equal(in->correlation_len, 3);
+    assert_memory_equal(in->correlation, "c-1", 3);
+    assert_true(in->expires);
+    assert_true(in->retained); /* told although we were there when it was published */
+    snprintf(command, sizeof(command), "mosquitto_pub -V 5 -h 127.0.0.1 -p %d -t ok/request -n",
+             w->plain.port);
+    assert_int_equal(system(command), 0);
+    in = expect(m, MQTT_MESSAGE).message;
+    assert_int_equal(in->len, 0);
+    assert_non_null(in->payload);
+    assert_null(in->response_topic);
+    assert_null(in->correlation);
+    assert_false(in->expires);
+    assert_false(in->retained);
+    mqtt_free(m);
+}
+
 static void a_refused_subscription_is_reported_under_token_0(void **state)
 {
     (void)state;
@@ -184,8 +221,11 @@ static void incoming_messages_are_bounded_and_the_rest_counted(void **state)
     int64_t until = clock_mono_ms() + PATIENCE_MS;
     while (mqtt_dropped(m) < 3 && clock_mono_ms() < until)
         clock_sleep_until_us(clock_mono_us() + 1000);
-    assert_int_equal(mqtt_dropped(m), 3); /* the huge one and two of eighteen */
-    for (int i = 0; i < 16; i++)
+    assert_int_equal(mqtt_dropped(m), 3);          /* of nineteen */
+    struct mqtt_event e = expect(m, MQTT_MESSAGE); /* the huge one, without its content */
+    assert_null(e.message->payload);
+    assert_int_equal(e.message->len, sizeof(huge) - 1);
+    for (int i = 0; i < 15; i++)
         expect_message(m, "ok/flood", "drop");
     mqtt_free(m);
     mqtt_free(other);
@@ -209,7 +249,7 @@ static void the_will_is_sent_after_abandon_and_not_after_disconnect(void **state
     for (int seen = 0; seen < 2; seen++) {
         struct mqtt_event e = next(heir);
         if (e.kind == MQTT_MESSAGE)
-            assert_string_equal(e.topic, "ok/will/between");
+            assert_string_equal(e.message->topic, "ok/will/between");
     }
     assert_int_equal(mqtt_connect(m, url, NULL, NULL, &will, NULL), 0);
     expect(m, MQTT_CONNECTED);
@@ -424,6 +464,7 @@ int main(void)
         TEST(a_message_larger_than_the_broker_takes_is_not_sent),
         TEST(retained_messages_reach_a_later_subscriber),
         TEST(properties_travel_with_the_message),
+        TEST(how_a_message_was_sent_comes_with_it),
         TEST(a_refused_subscription_is_reported_under_token_0),
         TEST(incoming_messages_are_bounded_and_the_rest_counted),
         TEST(the_will_is_sent_after_abandon_and_not_after_disconnect),

@@ -304,9 +304,26 @@ static void records_marked_for_sending_again_are_found(void **state)
     for (uint64_t seq = 100; seq < 120; seq++)
         m->records[seq].delivered = m->records[seq].sent = false;
     m->last_backlog = 0;
-    uplink_window_rewind(&m->w, first_waiting(m));
+    uplink_window_look_back(&m->w, first_waiting(m));
     drain(m);
     assert_int_equal(first_waiting(m), 0);
+}
+
+static void what_was_live_and_is_asked_for_again_is_backlog(void **state)
+{
+    struct model *m = *state;
+    connect_model(m, 20, 10, false);
+    commit(m, 40, false);
+    drain(m);
+    assert_int_equal(m->records[20].lane, UPLINK_LIVE);
+    for (uint64_t seq = 15; seq < 25; seq++)
+        m->records[seq].delivered = m->records[seq].sent = false;
+    uplink_window_look_back(&m->w, first_waiting(m));
+    commit(m, 5, false);
+    drain(m);
+    assert_int_equal(first_waiting(m), 0);
+    for (uint64_t seq = 1; seq <= 45; seq++)
+        assert_int_equal(m->records[seq].lane, seq >= 15 && seq < 25 ? UPLINK_BACKLOG : UPLINK_LIVE);
 }
 
 static void the_earliest_deadline_counts(void **state)
@@ -377,6 +394,7 @@ int main(void)
         TEST(live_that_falls_behind_leaves_what_it_missed_to_the_backlog),
         TEST(what_was_refused_is_sent_again_and_nothing_else),
         TEST(records_marked_for_sending_again_are_found),
+        TEST(what_was_live_and_is_asked_for_again_is_backlog),
         TEST(the_earliest_deadline_counts),
         TEST(through_any_trouble_every_record_is_sent_and_none_twice_at_a_time),
     };
