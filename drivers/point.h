@@ -37,6 +37,15 @@ enum point_order { POINT_ABCD, POINT_CDAB, POINT_BADC, POINT_DCBA };
 
 #define POINT_INVALID_MAX 8
 
+/* Which readings are held back: those that differ by less than `change` from the last one that was not, but
+ * none for longer than at_least_ms. As it was written: a 0 means that it was not. */
+struct point_report {
+    struct decimal change; /* 0: every other value counts */
+    int64_t at_least_ms;
+    bool has_change;
+    bool given;
+};
+
 struct point {
     char *name;
     char *unit; /* UCUM; NULL: none */
@@ -56,6 +65,9 @@ struct point {
      */
     bool counter, has_wrap;
     struct decimal wrap; /* the value that the counter jumps back to 0 instead of showing */
+    /* What the device's readings go through on their way to the store; nothing that a driver looks at. */
+    struct point_report report;
+    int64_t aggregate_ms; /* 0: not written */
 };
 
 /* Registers (or bits, for coils and discrete inputs) that the point covers: 1, 2 or 4. */

@@ -192,7 +192,7 @@ static bool take_element(struct sample_element e, struct line *l)
     case '[':
         take_pair(e, l);
         break;
-    case '{':
+    case '{': /* add_stats() */
         break;
     default:
         l->value = e;
@@ -218,6 +218,34 @@ static void name_line(const struct writer *w, size_t point, struct line *l)
         snprintf(l->point, sizeof l->point, "unknown-%zu", point);
 }
 
+static bool is_stats(struct sample_element e)
+{
+    return e.text[0] == '{' && memmem(e.text, e.len, "\"n\":", 4);
+}
+
+/* {"min":1,"mean":2,"max":3,"n":29}: a line for each, as point.min, point.mean, ... */
+static void add_stats(struct writer *w, size_t point, struct sample_element stats)
+{
+    cJSON *json = json_parse(stats.text, stats.len);
+    const char *at = stats.text + 1, *end = stats.text + stats.len - 1;
+    struct line l = {.doubtful = word(""), .quality = word(quality_word(QUALITY_GOOD))};
+    for (const cJSON *c = json ? json->child : NULL; c; c = c->next) {
+        const char *colon = memchr(at, ':', (size_t)(end - at));
+        const char *comma = colon ? memchr(colon, ',', (size_t)(end - colon)) : NULL;
+        if (!colon)
+            break;
+        l.value = (struct sample_element){colon + 1, (size_t)((comma ? comma : end) - colon) - 1};
+        name_line(w, point, &l);
+        size_t len = strlen(l.point);
+        snprintf(l.point + len, sizeof l.point - len, ".%s", c->string);
+        if (strcmp(c->string, "n") == 0 || strcmp(c->string, "bad") == 0)
+            l.unit = NULL;
+        add_reading(w, &l);
+        at = comma ? comma + 1 : end;
+    }
+    cJSON_Delete(json);
+}
+
 static void add_array(struct writer *w)
 {
     const struct store_export_record *r = w->record;
@@ -225,10 +253,12 @@ static void add_array(struct writer *w)
     struct sample_element e;
     struct line l;
     for (size_t i = 0; sample_next_element(&cursor, r->body + r->body_len, &e); i++) {
-        if (!take_element(e, &l))
-            continue;
-        name_line(w, i, &l);
-        add_reading(w, &l);
+        if (is_stats(e)) {
+            add_stats(w, i, e);
+        } else if (take_element(e, &l)) {
+            name_line(w, i, &l);
+            add_reading(w, &l);
+        }
     }
 }
 

@@ -77,6 +77,8 @@ struct config_device {
     int64_t every_ms;
     bool enabled;
     struct config_labels labels;
+    struct point_report report;       /* for points without a rule of their own; in effect */
+    int64_t aggregate_ms;             /* the same; 0: none */
     struct modbus_line line;          /* in effect: device's, else bus' */
     int64_t timeout_ms, gap_ms;       /* in effect */
     uint16_t max_registers, max_hole; /* from the profile's limits; 0: none given */

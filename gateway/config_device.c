@@ -9,6 +9,7 @@
 #include "config_load.h"
 #include "config_number.h"
 #include "config_point.h"
+#include "config_rule.h"
 #include "config_value.h"
 #include "text.h"
 
@@ -239,6 +240,10 @@ static int take_profile(struct job *j)
     check_increment_names(j);
     check_interval(j, j->d->every_ms, config_place(j->map, "every"), &every);
     check_point_intervals(j);
+    if (!j->d->report.given && j->d->aggregate_ms == 0) {
+        j->d->report = j->profile->report;
+        j->d->aggregate_ms = j->profile->aggregate_ms;
+    }
     return add_profile_points(j->d, j->profile);
 }
 
@@ -307,10 +312,13 @@ static int complete(struct job *j)
     struct config_device *d = j->d;
     d->own_points = d->point_count > 0;
     config_points_finish(&j->l->file, j->at, j->map, d->points, d->point_count);
+    config_rule_finish(&j->l->file, j->at, j->map, NULL, &d->report, &d->aggregate_ms);
     if (!yaml_doc_find(j->map, "profile") && d->point_count == 0)
         config_error(&j->l->file, j->map, j->at, _("has nothing to read; write profile: MODEL or points:"));
     find_bus(j);
     int err = take_profile(j);
+    if (err == 0)
+        config_rule_check(&j->l->file, j->at, j->map, d);
     if (err < 0 || !j->bus)
         return err;
     int64_t ignored;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "config_counter.h"
+#include "config_rule.h"
 
 static void add_decimal(struct buf *out, const char *key, struct decimal value)
 {
@@ -32,6 +33,7 @@ static void add_point(struct buf *out, const struct point *p)
     }
     if (p->counter && p->has_wrap)
         add_decimal(out, "wrap", p->wrap);
+    config_rule_layout(&p->report, p->aggregate_ms, out);
     buf_adds(out, "}");
 }
 
@@ -102,6 +104,7 @@ static void add_device(struct buf *out, const struct config_device *d)
     add_model_name(out, d);
     buf_add_key(out, "every_ms");
     buf_add_int(out, d->every_ms);
+    config_rule_layout(&d->report, d->aggregate_ms, out);
     if (d->labels.count > 0) {
         buf_add_key(out, "labels");
         buf_adds(out, "{");

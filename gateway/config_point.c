@@ -6,6 +6,7 @@
 #include "config_counter.h"
 #include "config_number.h"
 #include "config_parse.h"
+#include "config_rule.h"
 #include "config_tables.h"
 #include "text.h"
 
@@ -281,6 +282,7 @@ static void finish(const struct job *j)
         return;
     check_extent(j);
     check_bits(j);
+    config_rule_finish(j->f, j->at, j->map, j->p, &j->p->report, &j->p->aggregate_ms);
     if (j->p->type == POINT_BOOL) {
         check_bool(j);
         return;

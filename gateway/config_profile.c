@@ -8,6 +8,7 @@
 
 #include "config_parse.h"
 #include "config_point.h"
+#include "config_rule.h"
 #include "config_tables.h"
 #include "config_value.h"
 #include "text.h"
@@ -58,6 +59,7 @@ static int parse(const struct config_file *f, const struct yaml_doc *doc, const 
         return err;
     check_name(f, root, p, name);
     config_points_finish(f, NULL, root, p->points, p->point_count);
+    config_rule_finish(f, NULL, root, NULL, &p->report, &p->aggregate_ms);
     return 0;
 }
 

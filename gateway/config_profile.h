@@ -35,6 +35,8 @@ struct config_profile {
     size_t probe_count;
     struct point *points;
     size_t point_count;
+    struct point_report report; /* for points without a rule of their own */
+    int64_t aggregate_ms;
 };
 
 /* Looks for <name>.yaml in the folders (NULL ends them). *ret_text (optional) gets the file's text, to be

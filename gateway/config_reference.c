@@ -115,6 +115,13 @@ static void add_protocols(const struct config_key *key, struct buf *out)
         buf_addc(out, '.');
 }
 
+/* Points stand in devices and in profiles, rules in all three: told once, below the devices. */
+static bool is_told_elsewhere(const struct config_section *in, const struct config_section *section)
+{
+    return (section == &config_point_keys && in == &config_profile_keys) ||
+           (section == &config_report_keys && in != &config_device_keys);
+}
+
 static void add_section(const struct config_section *section, struct buf *out)
 {
     buf_addf(out, "\n### %s\n\n%s\n\n| key | value | default | meaning |\n|---|---|---|---|\n", section->name,
@@ -131,8 +138,7 @@ static void add_section(const struct config_section *section, struct buf *out)
     }
     for (size_t i = 0; i < section->key_count; i++) {
         const struct config_key *key = &section->keys[i];
-        /* Points stand in devices and in profiles: told once, below the devices. */
-        if (key->section && !(section == &config_profile_keys && key->section == &config_point_keys))
+        if (key->section && !is_told_elsewhere(section, key->section))
             add_section(key->section, out);
     }
 }

@@ -173,6 +173,14 @@ static const struct config_key device_keys[] = {
     {"gap", CONFIG_DURATION, .shown = true, AT(struct config_device, gap_ms), .max = SECONDS(10),
      .otherwise_says = "the bus' gap or the profile's pause, whichever is longer",
      .text = "Extra silence before each request to this device."},
+    {"report", CONFIG_MAP, AT(struct config_device, report), .section = &config_report_keys,
+     .otherwise_says = "the profile's; else every reading is kept",
+     .text = "Of its points without a rule of their own: which readings are not worth storing and sending."},
+    {"aggregate", CONFIG_DURATION, AT(struct config_device, aggregate_ms), .min = SECONDS(1), .max = DAYS(1),
+     .otherwise_says = "the profile's; else every reading is kept",
+     .text =
+         "Of its points without a rule of their own: minimum, mean, maximum and count over so long, instead "
+         "of every reading."},
     {"points", CONFIG_LIST, AT(struct config_device, points),
      .count = offsetof(struct config_device, point_count), .section = &config_point_keys,
      .text = "What to read, instead of a profile or added to it."},

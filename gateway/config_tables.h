@@ -86,6 +86,7 @@ extern const struct config_section config_bus_keys; /* struct config_bus */
 extern const struct config_section config_device_keys;
 extern const struct config_section config_point_keys; /* struct point */
 extern const struct config_section config_uplink_keys;
+extern const struct config_section config_report_keys; /* struct point_report */
 extern const struct config_word config_bauds[]; /* what the kernel's termios knows and libmodbus passes on */
 extern const struct config_word config_frames[];
 

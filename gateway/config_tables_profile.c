@@ -33,6 +33,22 @@ static const struct config_word point_orders[] = {{"ABCD", POINT_ABCD},
                                                   {"HGFEDCBA", POINT_DCBA},
                                                   {NULL, 0}};
 
+static const struct config_key report_keys[] = {
+    {"change", CONFIG_DECIMAL, AT(struct point_report, change),
+     .has = offsetof(struct point_report, has_change), .otherwise_says = "every other value counts",
+     .text =
+         "By how much a value must have moved since the last one that was reported; not for yes/no points."},
+    {"at_least", CONFIG_DURATION, AT(struct point_report, at_least_ms), .min = SECONDS(1), .max = DAYS(7),
+     .otherwise_says = "15min", .text = "Reported anyway after so long."},
+};
+const struct config_section config_report_keys = {.name = "report",
+                                                  .text =
+                                                      "Which readings are held back (counted as suppressed) "
+                                                      "because they say nothing new. A change of quality "
+                                                      "is always reported at once.",
+                                                  .size = sizeof(struct point_report),
+                                                  KEYS(report_keys)};
+
 static const struct config_key point_keys[] = {
     {"name", CONFIG_NAME, true, AT(struct point, name),
      .text = "What is measured (config/points.yaml lists good names)."},
@@ -68,6 +84,13 @@ static const struct config_key point_keys[] = {
     {"wrap", CONFIG_DECIMAL, AT(struct point, wrap), .has = offsetof(struct point, has_wrap),
      .otherwise_says = "the range of an unsigned type x scale; else none",
      .text = "The value that a counter jumps back to 0 instead of showing: 6553.6."},
+    {"report", CONFIG_MAP, AT(struct point, report), .section = &config_report_keys,
+     .otherwise_says = "the device's", .text = "Which of its readings are not worth storing and sending."},
+    {"aggregate", CONFIG_DURATION, AT(struct point, aggregate_ms), .min = SECONDS(1), .max = DAYS(1),
+     .otherwise_says = "the device's",
+     .text =
+         "Minimum, mean, maximum and count over so long, instead of every reading. Of a counter: the last "
+         "reading and the whole increment."},
 };
 static const struct config_foreign point_foreign[] = {
     {"function", "write register: coil, discrete_input, input (function 4) or holding (function 3)"},
@@ -158,6 +181,14 @@ static const struct config_key profile_keys[] = {
     {"identify", CONFIG_LIST, AT(struct config_profile, probes),
      .count = offsetof(struct config_profile, probe_count), .section = &probe_section,
      .text = "What a scan can look for."},
+    {"report", CONFIG_MAP, AT(struct config_profile, report), .section = &config_report_keys,
+     .otherwise_says = "every reading is kept",
+     .text = "For devices and points that say nothing themselves: which readings are not worth storing and "
+             "sending."},
+    {"aggregate", CONFIG_DURATION, AT(struct config_profile, aggregate_ms), .min = SECONDS(1), .max = DAYS(1),
+     .otherwise_says = "every reading is kept",
+     .text = "For devices and points that say nothing themselves: minimum, mean, maximum and count over so "
+             "long."},
     {"points", CONFIG_LIST, true, AT(struct config_profile, points),
      .count = offsetof(struct config_profile, point_count), .section = &config_point_keys,
      .text = "What the device measures."},

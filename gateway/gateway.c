@@ -141,6 +141,7 @@ struct status_view gateway_view(struct gateway *g)
         .pollers = g->pollers,
         .poller_count = g->bus_count,
         .store = g->store,
+        .reports = g->reports,
         .uplinks = g->uplinks,
         .uplink_count = g->uplink_count,
     };
@@ -194,6 +195,13 @@ static int64_t time_to_stop(int64_t deadline_mono_ms)
     return left > STOP_MOMENT_MS ? left : STOP_MOMENT_MS;
 }
 
+/* What rules still hold back of the devices of a bus, whose thread has ended. */
+static void flush_reports(struct gateway *g, const struct poller *p)
+{
+    for (size_t i = 0; i < poller_device_count(p); i++)
+        gateway_reports_flush(g->reports, poller_device(p, i)->layout_index);
+}
+
 bool gateway_stop(struct gateway *g)
 {
     bool ended = true;
@@ -209,8 +217,12 @@ bool gateway_stop(struct gateway *g)
     control_close(g->control);
     g->control = NULL;
     int64_t deadline = clock_mono_ms() + STOP_THREADS_MS;
-    for (size_t i = 0; i < g->bus_count; i++)
-        ended = poller_stop(g->pollers[i], time_to_stop(deadline)) && ended;
+    for (size_t i = 0; i < g->bus_count; i++) {
+        bool this_one = poller_stop(g->pollers[i], time_to_stop(deadline));
+        if (this_one)
+            flush_reports(g, g->pollers[i]);
+        ended = this_one && ended;
+    }
     for (size_t i = 0; i < g->uplink_count; i++)
         ended = uplink_stop(g->uplinks[i], time_to_stop(deadline)) && ended;
     if (!ended)
@@ -238,6 +250,7 @@ void gateway_free(struct gateway *g)
     }
     free(g->pollers);
     free(g->buses);
+    gateway_reports_free(g->reports);
     gateway_counters_free(g->counters);
     store_close(g->store);
     buf_fini(&g->layout);

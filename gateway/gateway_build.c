@@ -24,8 +24,7 @@ bool gateway_clock_trusted(void *context)
 static void take_sample(void *context, const struct sample *s)
 {
     struct gateway *g = context;
-    /* A full queue is counted by the store and becomes an event there; the poller goes on. */
-    (void)gateway_counters_append(g->counters, g->store, s);
+    gateway_reports_take(g->reports, s);
 }
 
 static void committed(void *context)
@@ -218,6 +217,8 @@ int gateway_build_store(struct gateway *g, struct err_note *note)
     /* What cannot be read back is damaged and told so by the store; its counters begin anew. */
     if (err == 0 && gateway_counters_recall(g->counters, g->store) == FG_ENOMEM)
         err = FG_ENOMEM;
+    if (err == 0)
+        err = gateway_reports_new(c, g->counters, g->store, &g->reports);
     return err;
 }
 

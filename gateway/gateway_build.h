@@ -17,6 +17,7 @@
 #include "control.h"
 #include "gateway.h"
 #include "gateway_counter.h"
+#include "gateway_report.h"
 #include "poller.h"
 #include "status.h"
 #include "store.h"
@@ -37,6 +38,7 @@ struct gateway {
     struct poller **pollers; /* the same, for status */
     size_t bus_count;
     struct gateway_counters *counters;
+    struct gateway_reports *reports;
     struct store *store;
     struct control *control; /* NULL: there is none */
     struct uplink **uplinks;

@@ -21,10 +21,11 @@ struct counter {
     const struct decimal *wrap; /* NULL: it does not wrap */
     bool known;                 /* there is a last reading */
     struct decimal last;
-    /* What the sample in hand says. */
-    bool read;
-    struct decimal now;
-    enum counter_step step;
+    /* Since the last reading that the store took. */
+    bool based;             /* there was one */
+    bool unknown;           /* something was counted, but nobody knows how much */
+    struct decimal pending; /* what was counted */
+    bool urgent;            /* the newest reading is no plain growth */
     /* Restarts since the last event about one, and when that was. */
     uint32_t restarts;
     bool told;
@@ -114,39 +115,16 @@ int gateway_counters_recall(struct gateway_counters *c, struct store *s)
     at = 0;
     for (size_t i = 0; i < c->device_count; i++)
         for (size_t k = 0; k < c->devices[i].count; k++, at++) {
-            c->devices[i].counters[k].known = wanted[at].found;
-            c->devices[i].counters[k].last = wanted[at].value;
+            struct counter *counter = &c->devices[i].counters[k];
+            counter->known = counter->based = wanted[at].found;
+            counter->last = wanted[at].value;
         }
     free(wanted);
     return err;
 }
 
-static struct reading increment_of(struct counter *c, const struct reading *raw)
-{
-    struct reading made = {.quality = raw->quality};
-    c->read = raw->quality == QUALITY_GOOD && raw->value.kind == VALUE_NUMBER;
-    if (!c->read)
-        return made;
-    c->now = raw->value.number;
-    c->step = counter_step(c->known ? &c->last : NULL, c->now, c->wrap, &made.value.number);
-    switch (c->step) {
-    case COUNTER_FIRST:
-        made.quality = QUALITY_NOT_DUE;
-        return made;
-    case COUNTER_UNKNOWN:
-        made.quality = QUALITY_SENSOR_FAULT;
-        return made;
-    case COUNTER_GROWTH:
-    case COUNTER_WRAP:
-    case COUNTER_RESTART:
-        break;
-    }
-    made.value.kind = VALUE_NUMBER;
-    return made;
-}
-
 /* An event that the store has no room for is counted there. */
-static void tell_restart(const struct device *d, struct counter *c, struct store *s,
+static void tell_restart(const struct device *d, struct counter *c, struct decimal now, struct store *s,
                          const struct sample *sample)
 {
     char before[DECIMAL_TEXT_MAX], after[DECIMAL_TEXT_MAX], text[EVENT_TEXT];
@@ -154,7 +132,7 @@ static void tell_restart(const struct device *d, struct counter *c, struct store
     if (c->told && sample->mono_ms - c->told_mono_ms < EVENT_EVERY_MS)
         return;
     decimal_format(c->last, before);
-    decimal_format(c->now, after);
+    decimal_format(now, after);
     snprintf(text, sizeof text,
              "{\"event\":\"counter_restarted\",\"device\":\"%s\",\"point\":\"%s\",\"before\":%s,\"after\":%s,"
              "\"count\":%u}",
@@ -165,10 +143,80 @@ static void tell_restart(const struct device *d, struct counter *c, struct store
     (void)store_append_event(s, sample->wall_ms, text);
 }
 
-int gateway_counters_append(struct gateway_counters *c, struct store *s, const struct sample *sample)
+static void note(const struct device *d, struct counter *c, struct decimal now, struct store *s,
+                 const struct sample *sample)
+{
+    struct decimal increment = {0};
+    enum counter_step step = counter_step(c->known ? &c->last : NULL, now, c->wrap, &increment);
+    switch (step) {
+    case COUNTER_FIRST:
+    case COUNTER_GROWTH:
+    case COUNTER_WRAP:
+        break;
+    case COUNTER_RESTART:
+        tell_restart(d, c, now, s, sample);
+        break;
+    case COUNTER_UNKNOWN:
+        c->unknown = true;
+        break;
+    }
+    if (c->based && decimal_add(c->pending, increment, &c->pending) < 0)
+        c->unknown = true;
+    c->urgent = step != COUNTER_GROWTH;
+    c->known = true;
+    c->last = now;
+}
+
+static bool is_number(const struct reading *r)
+{
+    return r->quality == QUALITY_GOOD && r->value.kind == VALUE_NUMBER;
+}
+
+/* NULL: the sample says nothing about counters. */
+static struct device *device_of(struct gateway_counters *c, const struct sample *sample)
 {
     struct device *d = sample->device < c->device_count ? &c->devices[sample->device] : NULL;
-    if (!d || d->count == 0 || sample->failed != QUALITY_GOOD || sample->count != d->point_count)
+    return d && d->count > 0 && sample->failed == QUALITY_GOOD && sample->count == d->point_count ? d : NULL;
+}
+
+void gateway_counters_note(struct gateway_counters *c, struct store *s, const struct sample *sample)
+{
+    struct device *d = device_of(c, sample);
+    for (size_t i = 0; d && i < d->count; i++) {
+        const struct reading *r = &sample->readings[d->counters[i].point];
+        d->counters[i].urgent = false;
+        if (is_number(r))
+            note(d, &d->counters[i], r->value.number, s, sample);
+    }
+}
+
+bool gateway_counters_urgent(const struct gateway_counters *c, uint32_t device, size_t point)
+{
+    const struct device *d = device < c->device_count ? &c->devices[device] : NULL;
+    for (size_t i = 0; d && i < d->count; i++)
+        if (d->counters[i].point == point)
+            return d->counters[i].urgent;
+    return false;
+}
+
+static struct reading increment_of(const struct counter *c, const struct reading *raw)
+{
+    struct reading made = {.quality = raw->quality};
+    if (!is_number(raw))
+        return made;
+    if (!c->based)
+        made.quality = QUALITY_NOT_DUE;
+    else if (c->unknown)
+        made.quality = QUALITY_SENSOR_FAULT;
+    else
+        made.value = (struct value){.kind = VALUE_NUMBER, .number = c->pending};
+    return made;
+}
+
+int gateway_counters_append(struct gateway_counters *c, struct store *s, const struct sample *sample)
+{
+    struct device *d = device_of(c, sample);
+    if (!d)
         return store_append(s, sample);
     struct sample whole = *sample;
     for (size_t i = 0; i < d->point_count; i++)
@@ -181,12 +229,11 @@ int gateway_counters_append(struct gateway_counters *c, struct store *s, const s
     int err = store_append(s, &whole);
     for (size_t i = 0; i < d->count && !err; i++) {
         struct counter *counter = &d->counters[i];
-        if (!counter->read)
+        if (!is_number(&sample->readings[counter->point]))
             continue;
-        if (counter->step == COUNTER_RESTART)
-            tell_restart(d, counter, s, sample);
-        counter->known = true;
-        counter->last = counter->now;
+        counter->based = true;
+        counter->unknown = false;
+        counter->pending = (struct decimal){0};
     }
     return err;
 }

@@ -12,6 +12,7 @@ struct element {
     struct sample_element value;    /* len 0: none */
     struct sample_element quality;  /* with its quotes; len 0: good */
     struct sample_element doubtful; /* len 0: none */
+    struct sample_element stats;    /* len 0: none; else there is nothing else */
     bool due;
 };
 
@@ -72,8 +73,12 @@ static struct element take_apart(struct sample_element e)
     case '[':
         take_pair(e, &ret);
         break;
-    case '{':
-        break; /* no such element in this version: null, and not good */
+    case '{': /* any other such element is of a later version: null, and not good */
+        if (memmem(e.text, e.len, "\"n\":", 4)) {
+            ret.stats = e;
+            return ret;
+        }
+        break;
     default:
         ret.value = e;
         break;
@@ -83,7 +88,7 @@ static struct element take_apart(struct sample_element e)
     return ret;
 }
 
-enum part { PART_VALUES, PART_QUALITY, PART_DOUBTFUL };
+enum part { PART_VALUES, PART_QUALITY, PART_DOUBTFUL, PART_STATS };
 
 /* Whether the element appears in the part, and with what text. */
 static bool part_of(const struct element *e, enum part part, struct sample_element *ret)
@@ -91,28 +96,47 @@ static bool part_of(const struct element *e, enum part part, struct sample_eleme
     switch (part) {
     case PART_VALUES:
         *ret = e->value.len ? e->value : (struct sample_element){"null", 4};
-        return e->due;
+        return e->due && e->stats.len == 0;
     case PART_QUALITY:
         *ret = e->quality;
         return e->quality.len > 0;
     case PART_DOUBTFUL:
         *ret = e->doubtful;
         return e->doubtful.len > 0;
+    case PART_STATS:
+        *ret = e->stats;
+        return e->stats.len > 0;
     }
     return false;
 }
 
-struct found {
-    bool quality, doubtful;
+struct parts {
+    bool values, quality, doubtful, stats;
 };
 
+static struct parts find_parts(const struct layout *layout, const struct store_record *r)
+{
+    const char *cursor = r->body;
+    struct sample_element e;
+    struct parts found = {false, false, false, false};
+    for (size_t i = 0; sample_next_element(&cursor, r->body + r->body_len, &e); i++) {
+        struct element element = take_apart(e);
+        if (!layout_point_name(layout, r->device, i))
+            break;
+        found.values |= element.due && element.stats.len == 0;
+        found.quality |= element.quality.len > 0;
+        found.doubtful |= element.doubtful.len > 0;
+        found.stats |= element.stats.len > 0;
+    }
+    return found;
+}
+
 /* Writes one part of a sample as an object; elements beyond the layout have no name and are left out. */
-static struct found add_part(struct buf *out, const struct layout *layout, const struct store_record *r,
-                             const char *key, enum part part)
+static void add_part(struct buf *out, const struct layout *layout, const struct store_record *r,
+                     const char *key, enum part part)
 {
     const char *cursor = r->body;
     struct sample_element e, text;
-    struct found found = {false, false};
 
     buf_add_key(out, key);
     buf_addc(out, '{');
@@ -121,24 +145,26 @@ static struct found add_part(struct buf *out, const struct layout *layout, const
         struct element element = take_apart(e);
         if (!name)
             break;
-        found.quality |= element.quality.len > 0;
-        found.doubtful |= element.doubtful.len > 0;
         if (!part_of(&element, part, &text))
             continue;
         buf_add_key(out, name);
         add_slice(out, text);
     }
     buf_addc(out, '}');
-    return found;
 }
 
+/* What was aggregated needs no empty "values" beside it; links are paid by the byte. */
 static void add_readings(struct buf *out, const struct layout *layout, const struct store_record *r)
 {
-    struct found found = add_part(out, layout, r, "values", PART_VALUES);
+    const struct parts found = find_parts(layout, r);
+    if (found.values || !found.stats)
+        add_part(out, layout, r, "values", PART_VALUES);
     if (found.quality)
         add_part(out, layout, r, "quality", PART_QUALITY);
     if (found.doubtful)
         add_part(out, layout, r, "doubtful", PART_DOUBTFUL);
+    if (found.stats)
+        add_part(out, layout, r, "stats", PART_STATS);
 }
 
 /* Whether the body is a well-formed array, or one plain word in quotes. */
@@ -193,6 +219,24 @@ static void add_sample(struct buf *out, const struct layout *layout, const struc
     }
 }
 
+/* {"span_ms":300000,...} is published with its beginning instead of its length. */
+static void add_extra(struct buf *out, const struct store_record *r)
+{
+    static const char span[] = "{\"span_ms\":";
+    const size_t head = sizeof span - 1;
+    int64_t ms = 0;
+    if (r->extra_len <= head || memcmp(r->extra, span, head) != 0) {
+        add_members(out, r->extra, r->extra_len);
+        return;
+    }
+    const char *p = r->extra + head, *end = r->extra + r->extra_len - 1;
+    while (p < end && *p >= '0' && *p <= '9' && ms < INT64_MAX / 10 - 9)
+        ms = ms * 10 + (*p++ - '0');
+    add_int(out, "from", r->ts_ms - ms);
+    if (p < end && *p == ',')
+        buf_add(out, p, (size_t)(end - p));
+}
+
 /* One array of the message: the samples or the events. */
 static void add_records(struct buf *out, const struct layout *layout, const struct store_batch *batch,
                         const char *key, bool events)
@@ -216,7 +260,7 @@ static void add_records(struct buf *out, const struct layout *layout, const stru
             add_members(out, r->body, r->body_len);
         else
             add_sample(out, layout, r);
-        add_members(out, r->extra, r->extra_len);
+        add_extra(out, r);
         buf_addc(out, '}');
     }
     if (any)

@@ -177,6 +177,7 @@ static void add_value(struct buf *out, const struct reading *r)
     buf_add_key(out, "value");
     switch (r->value.kind) {
     case VALUE_NONE:
+    case VALUE_STATS: /* a poll gives none */
         buf_adds(out, "null");
         return;
     case VALUE_BOOL:

@@ -45,6 +45,26 @@ static void add_number(struct buf *out, struct decimal number)
     buf_add(out, text, len);
 }
 
+static void add_stats(struct buf *out, const struct sample_stats *s)
+{
+    buf_addc(out, '{');
+    if (s->n > 0) {
+        buf_add_key(out, "min");
+        add_number(out, s->min);
+        buf_add_key(out, "mean");
+        add_number(out, s->mean);
+        buf_add_key(out, "max");
+        add_number(out, s->max);
+    }
+    buf_add_key(out, "n");
+    buf_add_uint(out, s->n);
+    if (s->bad > 0) {
+        buf_add_key(out, "bad");
+        buf_add_uint(out, s->bad);
+    }
+    buf_addc(out, '}');
+}
+
 static void add_value(struct buf *out, const struct value *value)
 {
     switch (value->kind) {
@@ -53,6 +73,9 @@ static void add_value(struct buf *out, const struct value *value)
         return;
     case VALUE_NUMBER:
         add_number(out, value->number);
+        return;
+    case VALUE_STATS:
+        add_stats(out, value->stats);
         return;
     case VALUE_NONE:
         break;
@@ -106,12 +129,24 @@ void sample_encode_body(const struct sample *s, struct buf *body)
 
 void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf *extra)
 {
-    if (s->missed == 0 && s->clock_trusted)
+    if (s->missed == 0 && s->suppressed == 0 && s->span_ms == 0 && s->clock_trusted)
         return;
     buf_addc(extra, '{');
+    if (s->span_ms > 0) {
+        buf_add_key(extra, "span_ms");
+        buf_add_int(extra, s->span_ms);
+    }
+    if (s->partial) {
+        buf_add_key(extra, "partial");
+        buf_add_json(extra, s->partial);
+    }
     if (s->missed > 0) {
         buf_add_key(extra, "missed");
         buf_add_uint(extra, s->missed);
+    }
+    if (s->suppressed > 0) {
+        buf_add_key(extra, "suppressed");
+        buf_add_uint(extra, s->suppressed);
     }
     if (!s->clock_trusted)
         sample_encode_untrusted(boot_id, s->mono_ms, extra);

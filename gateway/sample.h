@@ -12,10 +12,16 @@
  *     null                 the point was not due in this poll
  *     "bad_crc"            no value, and why
  *     ["out_of_range",9.9] a measured but implausible number (it stands in `doubtful` when published)
+ *     {"min":23.1,"mean":23.35,"max":23.6,"n":29,"bad":1}
+ *                          many polls of an aggregated point; "bad" only when there are such, the first three
+ *                          only when n is not 0
  * or one bare string ("no_reply") when the whole poll failed.
  * "Extra" is a JSON object without what is usual; empty text when there is nothing to say:
  *     {"missed":2,"clock":"untrusted","boot":"<32 hex>","up_ms":12345}
  *     {"missed":2,"clock":"corrected"}
+ *     {"span_ms":300000,"partial":"started","suppressed":30}
+ * A span is a length, not a beginning, so that it stays right when the time is corrected; it always stands
+ * first.
  */
 #ifndef FG_SAMPLE_H
 #define FG_SAMPLE_H
@@ -41,12 +47,19 @@ enum quality {
 };
 #define QUALITY_COUNT (QUALITY_CONFIG_ERROR + 1)
 
-enum value_kind { VALUE_NONE, VALUE_BOOL, VALUE_NUMBER };
+enum value_kind { VALUE_NONE, VALUE_BOOL, VALUE_NUMBER, VALUE_STATS };
+
+/* What the good readings of a point were like over some time. */
+struct sample_stats {
+    struct decimal min, mean, max; /* not set when n is 0 */
+    uint32_t n, bad;               /* good readings, and the others */
+};
 
 struct value {
     enum value_kind kind;
     bool boolean;
     struct decimal number;
+    const struct sample_stats *stats; /* lent */
 };
 
 struct reading {
@@ -61,6 +74,9 @@ struct sample {
     bool clock_trusted;  /* whether wall_ms can be believed */
     enum quality failed; /* QUALITY_GOOD unless the whole poll failed; then count may be 0 */
     uint32_t missed;     /* periods skipped before this sample */
+    uint32_t suppressed; /* samples before this one that were held back by a rule */
+    int64_t span_ms;     /* > 0: not one poll, but so much time until wall_ms */
+    const char *partial; /* NULL, or why span_ms is not a whole window */
     size_t count;        /* points of the device, in layout order */
     const struct reading *readings;
 };

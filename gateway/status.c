@@ -58,6 +58,9 @@ static void add_value(struct buf *out, const struct value *value)
         decimal_format(value->number, text);
         buf_adds(out, text);
         return;
+    case VALUE_STATS: /* a poll gives none */
+        buf_adds(out, "null");
+        return;
     }
 }
 
@@ -92,11 +95,14 @@ static void add_last_readings(struct buf *out, struct poller *poller, size_t dev
     free(readings);
 }
 
-static void add_counters(struct buf *out, const struct poller_device_status *s)
+static void add_counters(struct buf *out, const struct poller_device_status *s,
+                         const struct gateway_report_status *r)
 {
     add_uint(out, "polls", s->polls);
     add_uint(out, "failed", s->failed);
     add_uint(out, "missed", s->missed);
+    add_uint(out, "suppressed", r->suppressed);
+    add_uint(out, "aggregates", r->aggregates);
     add_int(out, "timeout_ms", s->stats.timeout_ms);
     buf_add_key(out, "counters");
     status_bus_counters(&s->stats, out);
@@ -107,6 +113,7 @@ static void add_device(struct buf *out, const struct status_view *v, struct poll
     const struct poller_device *d = poller_device(poller, device);
     const struct config_device *c = configured(v, d->name);
     struct poller_device_status s;
+    struct gateway_report_status r;
     poller_device_status(poller, device, &s);
     buf_addc(out, '{');
     add_string(out, "name", d->name);
@@ -123,7 +130,8 @@ static void add_device(struct buf *out, const struct status_view *v, struct poll
         add_string(out, "trouble", driver_trouble_word(s.trouble));
     if (s.last_good_mono_ms)
         add_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
-    add_counters(out, &s);
+    gateway_reports_status(v->reports, d->layout_index, &r);
+    add_counters(out, &s, &r);
     if (c)
         add_last_readings(out, poller, device, c);
     buf_addc(out, '}');
@@ -336,9 +344,17 @@ static void command_metrics(const struct status_view *v, struct buf *out)
     }
 }
 
-enum device_metric { DEVICE_UP, DEVICE_POLLS, DEVICE_FAILED, DEVICE_MISSED };
+enum device_metric {
+    DEVICE_UP,
+    DEVICE_POLLS,
+    DEVICE_FAILED,
+    DEVICE_MISSED,
+    DEVICE_SUPPRESSED,
+    DEVICE_AGGREGATES
+};
 
-static uint64_t device_metric(const struct poller_device_status *s, enum device_metric which)
+static uint64_t device_metric(const struct poller_device_status *s, const struct gateway_report_status *r,
+                              enum device_metric which)
 {
     switch (which) {
     case DEVICE_UP:
@@ -349,6 +365,10 @@ static uint64_t device_metric(const struct poller_device_status *s, enum device_
         return s->failed;
     case DEVICE_MISSED:
         return s->missed;
+    case DEVICE_SUPPRESSED:
+        return r->suppressed;
+    case DEVICE_AGGREGATES:
+        return r->aggregates;
     }
     return 0;
 }
@@ -363,16 +383,22 @@ static void device_metrics(const struct status_view *v, struct buf *out)
         {"fieldgate_device_polls_total", "counter", "Polls since start.", DEVICE_POLLS},
         {"fieldgate_device_failed_polls_total", "counter", "Polls without any data.", DEVICE_FAILED},
         {"fieldgate_device_missed_periods_total", "counter", "Periods skipped.", DEVICE_MISSED},
+        {"fieldgate_device_suppressed_samples_total", "counter", "Samples held back by a rule.",
+         DEVICE_SUPPRESSED},
+        {"fieldgate_device_aggregate_records_total", "counter", "Records made of windows.",
+         DEVICE_AGGREGATES},
     };
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
         head(out, metrics[m].name, metrics[m].type, metrics[m].help);
         for (size_t i = 0; i < v->poller_count; i++)
             for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
                 struct poller_device_status s;
+                struct gateway_report_status r;
                 poller_device_status(v->pollers[i], d, &s);
+                gateway_reports_status(v->reports, poller_device(v->pollers[i], d)->layout_index, &r);
                 buf_addf(out, "%s{bus=\"%s\",device=\"%s\"} %llu\n", metrics[m].name,
                          poller_bus(v->pollers[i]), poller_device(v->pollers[i], d)->name,
-                         (unsigned long long)device_metric(&s, metrics[m].which));
+                         (unsigned long long)device_metric(&s, &r, metrics[m].which));
             }
     }
 }

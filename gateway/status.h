@@ -11,6 +11,7 @@
 
 #include "buf.h"
 #include "config.h"
+#include "gateway_report.h"
 #include "poller.h"
 #include "store.h"
 #include "uplink.h"
@@ -25,6 +26,7 @@ struct status_view {
     struct poller *const *pollers;
     size_t poller_count;
     struct store *store;
+    struct gateway_reports *reports;
     struct uplink *const *uplinks; /* same order as config->uplinks */
     size_t uplink_count;
 };

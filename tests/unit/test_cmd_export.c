@@ -277,9 +277,22 @@ static void a_lost_layout_takes_the_names_not_the_numbers(void **state)
     expect_lines(CMD_EXPORT_CSV, &failed, false, CSV_HEAD("trusted") "unknown-0,,,,no_reply,,,\r\n");
 }
 
+#define CSV_LINE(rest) CSV_HEAD("trusted") "soil-a1," rest "\r\n"
+
+static void every_statistic_has_a_line_of_its_own(void **state)
+{
+    struct store_export_record r =
+        record_of("[{\"min\":1.5,\"mean\":2,\"max\":3,\"n\":29,\"bad\":1},true]", "{\"span_ms\":300000}");
+    static const char lines[] =
+        CSV_LINE("a.min,1.5,%,good,,,") CSV_LINE("a.mean,2,%,good,,,") CSV_LINE("a.max,3,%,good,,,")
+            CSV_LINE("a.n,29,,good,,,") CSV_LINE("a.bad,1,,good,,,") CSV_LINE("b,true,,good,,,");
+    (void)state;
+    expect_lines(CMD_EXPORT_CSV, &r, true, lines);
+}
+
 static void what_nobody_understands_is_a_config_error(void **state)
 {
-    struct store_export_record object = record_of("[{\"n\":1}]", ""),
+    struct store_export_record object = record_of("[{\"x\":1}]", ""),
                                broken = record_of("\"no reply, <>\"", "");
     (void)state;
     expect_lines(CMD_EXPORT_CSV, &object, true, CSV_HEAD("trusted") "soil-a1,a,,%,config_error,,,\r\n");
@@ -682,6 +695,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(an_event_is_a_line_of_its_own),
         cmocka_unit_test(a_poll_that_failed_says_so_for_every_point),
         cmocka_unit_test(a_lost_layout_takes_the_names_not_the_numbers),
+        cmocka_unit_test(every_statistic_has_a_line_of_its_own),
         cmocka_unit_test(what_nobody_understands_is_a_config_error),
         TEST(a_store_at_work_is_exported_whole_and_in_order),
         TEST(from_is_included_and_to_is_not),

@@ -257,6 +257,7 @@ static void reading_text(const struct reading *r, char ret[DECIMAL_TEXT_MAX])
 {
     switch (r->value.kind) {
     case VALUE_NONE:
+    case VALUE_STATS: /* a poll gives none */
         strcpy(ret, "-");
         break;
     case VALUE_BOOL:

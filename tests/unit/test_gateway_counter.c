@@ -115,6 +115,7 @@ static int append_as(struct world *w, const char *rain, enum quality quality, co
     w->now_ms += 1000;
     struct sample s = {
         .wall_ms = w->now_ms, .mono_ms = w->now_ms, .clock_trusted = true, .count = 3, .readings = readings};
+    gateway_counters_note(w->counters, w->f->store, &s);
     return gateway_counters_append(w->counters, w->f->store, &s);
 }
 

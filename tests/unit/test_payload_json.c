@@ -81,6 +81,24 @@ static const char *data(struct fixture *f)
     "{\"v\":1,\"gateway\":\"htn-thanhlong-01\",\"stream\":\"9c1f0a52e0b14c7d\",\"layout\":41,"               \
     "\"sent\":1795230246000"
 
+static void statistics_stand_beside_values_with_the_beginning_of_their_window(void **state)
+{
+    struct fixture *f = *state;
+    add(f, 1, 1795230300000, 0,
+        "[{\"min\":23.1,\"mean\":23.35,\"max\":23.6,\"n\":29,\"bad\":1},{\"n\":0,\"bad\":30}]",
+        "{\"span_ms\":300000}");
+    add(f, 2, 1795230300000, 1, "[{\"min\":1,\"mean\":1,\"max\":1,\"n\":1},true]",
+        "{\"span_ms\":1000,\"partial\":\"stopped\",\"suppressed\":4}");
+    assert_string_equal(
+        data(f),
+        HEAD ",\"samples\":[{\"seq\":1,\"ts\":1795230300000,\"device\":\"soil-a1\",\"stats\":{"
+             "\"soil_moisture\":{\"min\":23.1,\"mean\":23.35,\"max\":23.6,\"n\":29,\"bad\":1},"
+             "\"soil_temperature\":{\"n\":0,\"bad\":30}},\"from\":1795230000000},"
+             "{\"seq\":2,\"ts\":1795230300000,\"device\":\"pump\",\"values\":{\"running\":true},"
+             "\"stats\":{\"voltage\":{\"min\":1,\"mean\":1,\"max\":1,\"n\":1}},\"from\":1795230299000,"
+             "\"partial\":\"stopped\",\"suppressed\":4}]}");
+}
+
 static void a_batch_is_written_as_the_contract_shows_it(void **state)
 {
     struct fixture *f = *state;
@@ -316,6 +334,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_batch_is_written_as_the_contract_shows_it),
+        TEST(statistics_stand_beside_values_with_the_beginning_of_their_window),
         TEST(a_point_that_was_not_due_is_absent),
         TEST(missed_periods_and_an_untrusted_clock_follow_the_values),
         TEST(numbers_are_copied_to_the_last_digit),
