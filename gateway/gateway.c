@@ -177,7 +177,7 @@ void gateway_summary(struct gateway *g, struct buf *text)
 /* The last word about the readings: whether all of them are on the disk. */
 static void close_store(struct gateway *g, int64_t began_mono_ms)
 {
-    int err = store_close(g->store);
+    int err = store_close(g->store, NULL);
     g->store = NULL;
     if (err == 0)
         log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
@@ -252,7 +252,7 @@ void gateway_free(struct gateway *g)
     free(g->buses);
     gateway_reports_free(g->reports);
     gateway_counters_free(g->counters);
-    store_close(g->store);
+    store_close(g->store, NULL);
     buf_fini(&g->layout);
     buf_fini(&g->labels);
     buf_fini(&g->position);

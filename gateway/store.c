@@ -5,9 +5,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "store_clock.h"
 #include "store_file.h"
 #include "store_loss.h"
+#include "store_memory.h"
 #include "store_opening.h"
 #include "store_writer.h"
 
@@ -22,6 +24,7 @@ static int copy_uplinks(struct store *s, const struct store_options *options)
     s->uplink_count = options->uplink_count;
     for (size_t i = 0; i < s->uplink_count; i++) {
         s->uplinks[i].name = strdup(options->uplinks[i].name);
+        s->uplinks[i].begins_now = options->uplinks[i].start_now;
         if (!s->uplinks[i].name)
             return FG_ENOMEM;
     }
@@ -44,16 +47,23 @@ static int init(struct store *s, const struct store_options *options)
     s->on_commit = options->on_commit;
     s->on_commit_context = options->on_commit_context;
     store_clock_init(s, options);
+    store_memory_init(s, options);
+    s->started_wall_ms = clock_wall_ms();
+    s->software = strdup(options->software ? options->software : "");
+    s->machine = options->machine_id ? strdup(options->machine_id) : NULL;
     s->path = strdup(options->path);
     s->queue = queue_new(QUEUE_BYTES);
     s->layout_len = options->layout_len;
     s->layout_text = strndup(options->layout, options->layout_len);
-    return s->path && s->queue && s->layout_text ? copy_uplinks(s, options) : FG_ENOMEM;
+    bool machine = s->machine || !options->machine_id;
+    return s->path && s->queue && s->layout_text && s->software && machine ? copy_uplinks(s, options)
+                                                                           : FG_ENOMEM;
 }
 
 static void destroy(struct store *s)
 {
     store_db_close(&s->db);
+    store_memory_fini(s);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
     for (size_t i = 0; i < s->uplink_count; i++) {
@@ -77,6 +87,8 @@ static void destroy(struct store *s)
     pthread_mutex_destroy(&s->append_lock);
     pthread_cond_destroy(&s->closing_cond);
     free(s->layout_text);
+    free(s->software);
+    free(s->machine);
     free(s->path);
     free(s);
 }
@@ -98,15 +110,33 @@ static int begin(struct store *s, struct store_opening *o, struct err_note *note
     if (err)
         return err_note(note, err, "store: %s-stream cannot be written; check space and permissions",
                         s->path);
+    return 0;
+}
+
+static int run_writer(struct store *s)
+{
     if (pthread_create(&s->writer, NULL, store_writer_run, s) != 0)
         return FG_ENOMEM;
     s->writer_started = true;
     return 0;
 }
 
+/* A disk that refuses does not keep a gateway from measuring. */
+static int begin_in_memory(struct store *s, const struct store_options *options, int err,
+                           struct err_note *note)
+{
+    int again = store_memory_start(s, options, err);
+    if (again)
+        return err;
+    s->disk_note = *note;
+    return 0;
+}
+
 int store_open(const struct store_options *options, struct store **ret, struct err_note *note)
 {
     struct store_opening opening = {.options = options};
+    struct err_note ignored = {{0}};
+    note = note ? note : &ignored;
     struct store *s = calloc(1, sizeof *s);
     if (!s)
         return FG_ENOMEM;
@@ -117,6 +147,10 @@ int store_open(const struct store_options *options, struct store **ret, struct e
         err = store_file_lock(s->path, &s->lock_fd, note);
     if (!err)
         err = begin(s, &opening, note);
+    if (err)
+        err = begin_in_memory(s, options, err, note);
+    if (!err)
+        err = run_writer(s);
     store_opening_fini(&opening);
     if (err)
         destroy(s);
@@ -125,7 +159,7 @@ int store_open(const struct store_options *options, struct store **ret, struct e
     return err;
 }
 
-int store_close(struct store *s)
+int store_close(struct store *s, struct store_lost *ret_lost)
 {
     if (!s)
         return 0;
@@ -137,6 +171,8 @@ int store_close(struct store *s)
     if (s->writer_started)
         pthread_join(s->writer, NULL);
     int err = s->side.clean ? 0 : FG_EIO; /* the writer marks a clean end when everything is in the file */
+    if (ret_lost)
+        *ret_lost = s->lost;
     destroy(s);
     return err;
 }

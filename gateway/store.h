@@ -59,7 +59,11 @@ struct store_options {
      * store_clock(). Without, they are given out at once as they are. */
     bool hold_untrusted;
     int64_t hold_ms;
-    bool clock_trusted;            /* at the start */
+    bool clock_trusted; /* at the start */
+    /* While the disk refuses writes, records go to a database in memory, under a stream of its own, until
+     * it takes them again: see store_status.durable. */
+    int64_t memory_after_ms;       /* how long it must have refused; 0: 2 s */
+    int64_t memory_bytes;          /* at most; 0: 8 MiB. The oldest go first and are told as lost */
     const struct store_time *time; /* NULL: the machine's; else it must live as long as the store */
     /* Called by the writer after each commit with news; must not wait. Not any more once store_close() runs.
      */
@@ -81,6 +85,7 @@ struct store_record {
 /* Records of one stream and one layout, in rising seq. Reused from call to call without allocating. */
 struct store_batch {
     char stream[STORE_STREAM_TEXT];
+    bool durable; /* false: at the moment they are in memory only */
     uint32_t layout;
     struct store_record *records;
     size_t count, cap;
@@ -91,11 +96,17 @@ void store_batch_init(struct store_batch *b);
 void store_batch_fini(struct store_batch *b);
 
 /* Opens or creates; starts the writer. FG_EFOREIGN with a note: the file is not ours or newer than we are.
- * A damaged file is set aside, what is readable goes on, and an event says so. */
+ * A damaged file is set aside, what is readable goes on, and an event says so. On a disk that refuses writes
+ * it opens in memory (store_status.durable is false), and goes over to the disk by itself. */
 int store_open(const struct store_options *options, struct store **ret, struct err_note *note);
+/* What the disk did not take to the end. */
+struct store_lost {
+    uint64_t records;     /* samples and events that are gone now */
+    uint64_t undelivered; /* of them, those that some uplink had not delivered */
+};
 /* Commits everything appended, progress too, and closes. FG_EIO: the disk did not take it all to the end;
- * what it did not take is lost. Accepts NULL. */
-int store_close(struct store *s);
+ * what it did not take is lost, and ret_lost (may be NULL) says how much. Accepts NULL. */
+int store_close(struct store *s, struct store_lost *ret_lost);
 
 /* FG_EFULL: the queue to the writer is full; the sample is counted and an event will say so. */
 int store_append(struct store *s, const struct sample *sample);
@@ -150,14 +161,15 @@ struct store_uplink_status {
 struct store_status {
     char stream[STORE_STREAM_TEXT];
     uint32_t layout;
-    bool durable;           /* false while running on memory */
+    bool durable;           /* false while new records go to memory */
+    uint64_t in_memory;     /* records that are in memory only */
     uint64_t newest;        /* seq, held back or not */
     uint64_t queue_dropped; /* samples that did not get into the queue since start */
     int64_t bytes;          /* database and WAL */
     int64_t max_bytes;
     uint64_t records; /* in the file */
     uint64_t commits;
-    bool disk_failing; /* the last commit failed */
+    bool disk_failing; /* it refuses writes, or has not been asked again yet */
     struct err_note disk_note;
 };
 void store_status(struct store *s, struct store_status *ret);

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "store_group.h"
 #include "store_load.h"
+#include "store_memory.h"
 #include "store_record.h"
 
 #define CORRECT_AT_ONCE 1024 /* numbers looked at in one transaction */
@@ -79,6 +80,11 @@ static int write_state(struct store *s, uint64_t from)
     return err;
 }
 
+int store_clock_write_again(struct store *s)
+{
+    return s->clock.holds ? write_state(s, s->clock.from) : 0;
+}
+
 int store_clock_write_all(struct store *s)
 {
     s->clock.dirty = true; /* the same transaction writes the rest, when it knows the group */
@@ -89,7 +95,8 @@ int store_clock_write_all(struct store *s)
 
 static int retime(struct store *s, uint64_t seq, struct buf *extra)
 {
-    sqlite3_stmt *stmt = s->db.stmt[STMT_ONE];
+    struct store_db *d = store_db_at(s, seq);
+    sqlite3_stmt *stmt = d->stmt[STMT_ONE];
     struct store_row row;
     int64_t then;
     sqlite3_bind_int64(stmt, 1, (int64_t)seq);
@@ -107,8 +114,7 @@ static int retime(struct store *s, uint64_t seq, struct buf *extra)
     row.flags &= ~(uint32_t)STORE_FLAG_UNTRUSTED;
     row.extra = extra->data;
     row.extra_len = extra->len;
-    int err = store_record_retime(&s->db, stmt, &row);
-    return err;
+    return store_record_retime(d, stmt, &row);
 }
 
 /* *ret: the first number that is not corrected yet; 0 when all are. */
@@ -137,9 +143,16 @@ uint64_t store_clock_last(const struct store *s)
     return s->clock.from ? s->clock.from - 1 : s->newest;
 }
 
+/* What is held in a file that refuses writes stays as it is. */
+static bool is_frozen(const struct store *s)
+{
+    return s->memory.on && s->clock.from && s->clock.from < s->memory.first;
+}
+
 bool store_clock_due(const struct store *s)
 {
-    return (s->clock.from && (atomic_load(&s->clock.trusted) || is_released(s))) || s->clock.tell;
+    return (s->clock.from && !is_frozen(s) && (atomic_load(&s->clock.trusted) || is_released(s))) ||
+           s->clock.tell;
 }
 
 /* The number that the first untrusted record of the group gets; 0: there is none. */
@@ -175,6 +188,10 @@ int store_clock_write(struct store *s)
     bool trusted = atomic_load(&c->trusted), released = !trusted && is_released(s);
     uint64_t in_group = untrusted_in_group(s);
     c->next_from = released ? 0 : c->from;
+    if (is_frozen(s)) {
+        c->next_from = c->from;
+        return 0;
+    }
     if (c->from && trusted)
         err = correct(s, &c->next_from);
     if (!c->next_from && !released)

@@ -20,6 +20,8 @@
 void store_clock_init(struct store *s, const struct store_options *options);
 /* What the database remembers; other_boot: of another boot, whose records can no longer be corrected. */
 int store_clock_load(struct store *s, bool *ret_other_boot);
+/* In a transaction of another database than before: what is so. */
+int store_clock_write_again(struct store *s);
 /* For a new or rebuilt database. */
 int store_clock_write_all(struct store *s);
 

@@ -13,6 +13,7 @@
 #include "text.h"
 
 #define MIN_BYTES (512 * 1024)
+#define MIN_MEMORY_BYTES (256 * 1024)
 #define CHECK_WHOLE_PAGES 8192 /* 16 MiB: about a second on a slow card */
 
 static int64_t clamp(int64_t value, int64_t low, int64_t high)
@@ -36,6 +37,16 @@ int store_sizes(int64_t max_bytes, struct store_sizes *ret, struct err_note *not
     ret->max_pages = pages - wal_most - wal_most / 128 - 1;
     ret->soft_pages = ret->max_pages - group_pages / 2 - 4;
     return 0;
+}
+
+void store_sizes_in_memory(int64_t max_bytes, struct store_sizes *ret)
+{
+    if (max_bytes < MIN_MEMORY_BYTES)
+        max_bytes = MIN_MEMORY_BYTES;
+    ret->wal_pages = 0;
+    ret->group_bytes = (size_t)clamp(max_bytes / 64, 16 * 1024, 256 * 1024);
+    ret->max_pages = max_bytes / STORE_PAGE_SIZE;
+    ret->soft_pages = ret->max_pages - (int64_t)ret->group_bytes / STORE_PAGE_SIZE / 2 - 4;
 }
 
 int store_db_error(int rc)
@@ -256,6 +267,25 @@ int store_db_open_build(struct store_db *d, const char *path, const struct store
              "PRAGMA journal_mode=MEMORY; PRAGMA synchronous=OFF; PRAGMA max_page_count=%lld;",
              (long long)sizes->max_pages);
     err = exec(d, sql, note);
+    if (!err)
+        err = prepare_all(d, note);
+    if (err)
+        store_db_close(d);
+    return err;
+}
+
+int store_db_open_memory(struct store_db *d, const struct store_sizes *sizes, struct err_note *note)
+{
+    char pragmas[160];
+    int err = connect(d, ":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, note);
+    if (err)
+        return err;
+    snprintf(pragmas, sizeof pragmas,
+             "PRAGMA page_size=%d; PRAGMA max_page_count=%lld; PRAGMA trusted_schema=OFF;", STORE_PAGE_SIZE,
+             (long long)sizes->max_pages);
+    err = exec(d, pragmas, note);
+    if (!err)
+        err = exec(d, store_schema_sql, note);
     if (!err)
         err = prepare_all(d, note);
     if (err)

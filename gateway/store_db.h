@@ -69,6 +69,8 @@ struct store_sizes {
 };
 /* FG_EINVALID when max_bytes is too small to work with. */
 int store_sizes(int64_t max_bytes, struct store_sizes *ret, struct err_note *note);
+/* The same without a WAL; less than 256 KiB is taken for that much. */
+void store_sizes_in_memory(int64_t max_bytes, struct store_sizes *ret);
 
 /* Makes a complete, empty database at path, atomically: there is never half a database under that name. */
 int store_db_create(const char *path, struct err_note *note);
@@ -78,6 +80,8 @@ int store_db_open(struct store_db *d, const char *path, const struct store_sizes
 /* For filling a new one nobody uses yet: fast, and not safe until store_db_close() and an fsync. */
 int store_db_open_build(struct store_db *d, const char *path, const struct store_sizes *sizes,
                         struct err_note *note);
+/* A database of ours that exists in memory only. */
+int store_db_open_memory(struct store_db *d, const struct store_sizes *sizes, struct err_note *note);
 /* Accepts what store_db_open() left behind when it failed. */
 void store_db_close(struct store_db *d);
 /* Looks for damage: all of a small file, the small tables and the newest records of a large one. */

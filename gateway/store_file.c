@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store_db.h"
@@ -79,9 +80,15 @@ int store_file_lock(const char *path, int *ret_fd, struct err_note *note)
     if (!buf_ok(&name))
         return FG_ENOMEM;
     int fd = open(name.data, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (fd < 0 && errno == EROFS) {
+        fd = open(name.data, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            errno = EROFS;
+    }
     if (fd < 0) {
-        err = err_note(note, FG_EIO, "store: %s: %s; the folder must exist and belong to the service's user",
-                       name.data, strerror(errno));
+        err = err_note(note, errno == ENOSPC || errno == EDQUOT ? FG_EFULL : FG_EIO,
+                       "store: %s: %s; the folder must exist and belong to the service's user", name.data,
+                       strerror(errno));
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         err =
             err_note(note, FG_ERETRY, "store: %s is in use by another fieldgate; stop that one first", path);
@@ -97,6 +104,30 @@ uint64_t store_file_inode(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 ? (uint64_t)st.st_ino : 0;
+}
+
+bool store_file_misplaced(const char *path)
+{
+    struct stat st;
+    char *copy = strdup(path);
+    if (!copy)
+        return false;
+    const char *folder = dirname(copy);
+    bool wrong = stat(folder, &st) == 0 ? !S_ISDIR(st.st_mode) : errno == ENOENT || errno == ENOTDIR;
+    wrong = wrong || (access(folder, W_OK | X_OK) != 0 && errno == EACCES);
+    if (stat(path, &st) == 0)
+        wrong = wrong || !S_ISREG(st.st_mode) || (access(path, R_OK | W_OK) != 0 && errno == EACCES);
+    free(copy);
+    return wrong;
+}
+
+int64_t store_file_room(const char *path)
+{
+    struct statvfs st;
+    char *copy = strdup(path);
+    bool writable = copy && statvfs(dirname(copy), &st) == 0 && !(st.f_flag & ST_RDONLY);
+    free(copy);
+    return writable ? (int64_t)st.f_bavail * (int64_t)st.f_frsize : 0;
 }
 
 int64_t store_file_size(const char *path, const char *tail)
@@ -187,6 +218,18 @@ int store_file_write(const char *path, const struct buf *bytes)
             unlink(fresh.data);
     }
     buf_fini(&fresh);
+    return err;
+}
+
+int store_file_overwrite(const char *path, const struct buf *bytes)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return from_errno(errno);
+    int err = write_all(fd, bytes->data, bytes->len);
+    if (!err && ftruncate(fd, (off_t)bytes->len) != 0)
+        err = from_errno(errno);
+    close(fd);
     return err;
 }
 

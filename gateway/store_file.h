@@ -26,12 +26,18 @@ enum store_file_kind {
 
 /* Looks at the first bytes, without SQLite, so that a foreign file and its side files stay untouched. */
 int store_file_kind(const char *path, enum store_file_kind *ret, struct err_note *note);
-/* Locks path + "-lock" for this process; FG_ERETRY with a note while another one has it. */
+/* Locks path + "-lock" for this process; FG_ERETRY with a note while another one has it, FG_EFULL or FG_EIO
+ * when there is no lock and none can be made. */
 int store_file_lock(const char *path, int *ret_fd, struct err_note *note);
 /* The inode; 0: no such file. */
 uint64_t store_file_inode(const char *path);
 /* How many frames of the WAL the index beside it (-shm) calls committed; 0 when it cannot be read. */
 uint32_t store_file_log_frames(const char *path);
+/* Whether it is not the disk's fault that path cannot be used: there is no such folder, we are not allowed
+ * to, it is not a file. */
+bool store_file_misplaced(const char *path);
+/* Bytes that may still be written on path's file system; 0 when it takes none. */
+int64_t store_file_room(const char *path);
 /* Bytes of path + tail; 0: no such file. */
 int64_t store_file_size(const char *path, const char *tail);
 /* rename() that lasts: the folder is synced. */
@@ -40,6 +46,8 @@ int store_file_rename(const char *from, const char *to);
 int store_file_sync(const char *path);
 /* Replaces path by these bytes, or leaves it as it was. */
 int store_file_write(const char *path, const struct buf *bytes);
+/* Writes these bytes over those of a file that exists. */
+int store_file_overwrite(const char *path, const struct buf *bytes);
 /* At most max bytes. */
 int store_file_read(const char *path, size_t max, struct buf *ret);
 /* Renames the database and its WAL to path.damaged-<wall ms>; ret_path is that name. */

@@ -54,6 +54,7 @@ struct store_uplink_state {
     struct seqset lost; /* dropped, although its row may still be there: not to be sent again */
     bool dirty;         /* differs from what is in the database */
     bool fresh;         /* has no row yet */
+    bool begins_now;    /* when it is fresh: see struct store_uplink */
     /* As before the running transaction. */
     struct seqset was_waiting;
     uint64_t was_dropped;
@@ -109,9 +110,31 @@ struct store_clock {
     bool tell, dirty;
 };
 
+/* While the disk refuses writes: see store_memory.h. Under the turn. */
+struct store_memory {
+    /* Fixed after opening. */
+    int64_t after_ms;
+    struct store_sizes sizes;
+
+    bool on;     /* s->db and s->sizes are those of a database in memory; `other` is the file's */
+    bool apart;  /* the file could not be used at the start: nothing in it is known, and `other` is closed */
+    bool turned; /* inside a transaction that moves records: s->db is the file's, `other` memory's */
+    struct store_db other;
+    struct store_sizes other_sizes;
+    uint64_t first;  /* records from here on are in memory only */
+    uint64_t began;  /* what `first` was when it began */
+    bool announced;  /* the stream has its row in the file */
+    bool new_layout; /* the layout has not */
+    bool damaged;    /* the file is to be repaired first */
+    int64_t since_wall_ms, ended_mono_ms;
+    int64_t retry_mono_ms, retry_wait_ms; /* of the file */
+};
+
 struct store {
     /* Fixed after opening. */
     char *path;
+    char *software, *machine; /* machine: as given, or NULL */
+    int64_t started_wall_ms;
     int64_t max_bytes, commit_every_ms, keep_delivered_ms;
     struct store_sizes sizes;
     uint32_t layout;
@@ -139,6 +162,7 @@ struct store {
     struct store_db db;
     struct store_side side;
     struct store_clock clock;
+    struct store_memory memory;
     struct store_uplink_state *uplinks;
     uint64_t newest, oldest; /* committed; oldest > newest: the file has no record */
     struct seqset holes;     /* numbers between oldest and newest that are not in the file */
@@ -155,9 +179,11 @@ struct store {
     uint64_t expired;                      /* delivered records up to here may go */
     int64_t progress_mono_ms;              /* when progress was written last */
     uint64_t commits;
-    bool disk_failing;
+    bool disk_failing; /* the file refuses writes */
+    bool stuck;        /* the last commit failed, wherever to: its group is kept */
     int64_t failing_mono_ms, read_failing_mono_ms; /* since when; 0: not */
     struct err_note disk_note;
+    struct store_lost lost; /* by closing */
 
     /* As before the running transaction. */
     bool snapshot_taken;

@@ -11,6 +11,7 @@
 #include "clock.h"
 #include "json.h"
 #include "store_clock.h"
+#include "store_memory.h"
 #include "store_record.h"
 #include "store_streams.h"
 
@@ -87,8 +88,9 @@ void store_loss_add(struct store *s, size_t uplink, enum store_loss_reason reaso
             .uplink = uplink, .reason = reason, .first = first, .last = last < end ? last : end};
         memcpy(piece.stream, store_stream_at(s, first)->id, sizeof piece.stream);
         piece.count = piece.last - first + 1;
-        piece.first_ts = store_record_ts(&s->db, first);
-        piece.last_ts = piece.count > 1 ? store_record_ts(&s->db, piece.last) : piece.first_ts;
+        piece.first_ts = store_record_ts(store_db_at(s, first), first);
+        piece.last_ts =
+            piece.count > 1 ? store_record_ts(store_db_at(s, piece.last), piece.last) : piece.first_ts;
         add_piece(s, &piece);
         if (piece.last == last)
             break;
@@ -122,9 +124,9 @@ static void keep_event(struct store *s, size_t uplink, uint64_t seq, const cJSON
     add_piece(s, &l);
 }
 
-int store_loss_keep(struct store *s, size_t uplink, uint64_t first, uint64_t last)
+static int keep_in(struct store *s, struct store_db *d, size_t uplink, uint64_t first, uint64_t last)
 {
-    sqlite3_stmt *stmt = s->db.stmt[STMT_EVENTS];
+    sqlite3_stmt *stmt = d->stmt[STMT_EVENTS];
     int rc;
     sqlite3_bind_int64(stmt, 1, (int64_t)first);
     sqlite3_bind_int64(stmt, 2, (int64_t)last);
@@ -140,6 +142,20 @@ int store_loss_keep(struct store *s, size_t uplink, uint64_t first, uint64_t las
     }
     sqlite3_reset(stmt);
     return store_db_error(rc);
+}
+
+int store_loss_keep(struct store *s, size_t uplink, uint64_t first, uint64_t last)
+{
+    int err = 0;
+    while (first <= last && !err) {
+        uint64_t end = store_db_end(s, first);
+        end = end < last ? end : last;
+        err = keep_in(s, store_db_at(s, first), uplink, first, end);
+        if (end == last)
+            break;
+        first = end + 1;
+    }
+    return err;
 }
 
 static void add_ts(struct buf *out, const char *key, int64_t ts)

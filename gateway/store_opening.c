@@ -11,6 +11,7 @@
 #include "store_clock.h"
 #include "store_crc.h"
 #include "store_file.h"
+#include "store_group.h"
 #include "store_load.h"
 #include "store_record.h"
 #include "store_salvage.h"
@@ -185,7 +186,7 @@ static int add_event(struct store *s, const struct buf *text)
     return buf_ok(text) ? store_clock_event(s, text->data, text->len) : FG_ENOMEM;
 }
 
-int store_opening_stream_event(struct store *s, struct store_opening *o)
+static int stream_event(struct store *s, struct store_opening *o)
 {
     struct buf text = BUF_INIT;
     buf_addf(&text, "{\"event\":\"stream_opened\",\"first\":%" PRIu64 ",\"reason\":\"%s\"", s->side.first,
@@ -203,9 +204,30 @@ int store_opening_stream_event(struct store *s, struct store_opening *o)
     return err;
 }
 
+int store_opening_event_in_front(struct store *s, struct store_opening *o)
+{
+    struct store_group rest = s->group;
+    s->group = (struct store_group){0};
+    int err = stream_event(s, o);
+    if (!err) {
+        buf_add(&s->group.data, rest.data.data, rest.data.len);
+        err = buf_ok(&s->group.data) ? 0 : FG_ENOMEM;
+    }
+    if (err) {
+        buf_fini(&s->group.data);
+        s->group = rest;
+        return err;
+    }
+    s->group.count += rest.count;
+    buf_fini(&rest.data);
+    return 0;
+}
+
 static int start_event(struct store *s, const struct store_opening *o)
 {
     struct buf text = BUF_INIT;
+    if (o->told_started && o->was_clean)
+        return 0;
     if (o->was_clean || o->first == 1) {
         buf_adds(&text, "{\"event\":\"started\"");
     } else {
@@ -214,7 +236,7 @@ static int start_event(struct store *s, const struct store_opening *o)
             buf_adds(&text, "null");
         else
             buf_add_int(&text, o->last_ts);
-        buf_addf(&text, ",\"started_ts\":%" PRId64, clock_wall_ms());
+        buf_addf(&text, ",\"started_ts\":%" PRId64, s->started_wall_ms);
     }
     buf_add_key(&text, "software");
     buf_add_json(&text, o->options->software ? o->options->software : "");
@@ -273,7 +295,7 @@ static int layout_event(struct store *s)
 
 int store_opening_tell(struct store *s, struct store_opening *o)
 {
-    int err = o->reason ? store_opening_stream_event(s, o) : 0;
+    int err = o->reason ? stream_event(s, o) : 0;
     if (!err)
         err = start_event(s, o);
     if (!err)
@@ -334,14 +356,14 @@ static int write_uplinks(struct store *s)
     return err;
 }
 
-static int write_layout(struct store *s, const struct store_options *options)
+int store_opening_write_layout(struct store *s, struct store_db *d)
 {
-    sqlite3_stmt *stmt = s->db.stmt[STMT_LAYOUT_ADD];
+    sqlite3_stmt *stmt = d->stmt[STMT_LAYOUT_ADD];
     sqlite3_bind_int64(stmt, 1, s->layout);
     sqlite3_bind_int64(stmt, 2, (int64_t)s->layouts[s->layout_count - 1].first);
-    sqlite3_bind_text(stmt, 3, options->layout, (int)options->layout_len, SQLITE_STATIC);
-    sqlite3_bind_int(stmt, 4, (int32_t)store_crc(0, options->layout, options->layout_len));
-    return store_db_run(&s->db, STMT_LAYOUT_ADD);
+    sqlite3_bind_text(stmt, 3, s->layout_text, (int)s->layout_len, SQLITE_STATIC);
+    sqlite3_bind_int(stmt, 4, (int32_t)store_crc(0, s->layout_text, s->layout_len));
+    return store_db_run(d, STMT_LAYOUT_ADD);
 }
 
 static int write_stream(struct store *s, const char *reason)
@@ -365,7 +387,7 @@ int store_opening_write(struct store *s, void *opening)
     if (!err && o->reason)
         err = write_stream(s, o->reason);
     if (!err && o->new_layout)
-        err = write_layout(s, o->options);
+        err = store_opening_write_layout(s, &s->db);
     if (!err)
         err = write_uplinks(s);
     if (!err)

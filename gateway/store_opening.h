@@ -20,7 +20,8 @@ struct store_opening {
     char previous[STORE_STREAM_TEXT];
     struct buf kept_as; /* where a damaged database went */
     bool was_clean;
-    int64_t last_ts; /* of the newest record, as found */
+    bool told_started; /* by the stream in memory with which this run began */
+    int64_t last_ts;   /* of the newest record, as found */
     bool new_layout, first_layout;
     uint64_t first; /* seq of the first record of this run */
 };
@@ -36,6 +37,9 @@ void store_opening_fini(struct store_opening *o);
 /* For a new stream in a running store, too. Numbers go on where they ended: it begins after everything that
  * was ever given in this file. */
 int store_opening_begin_stream(struct store *s, struct store_opening *o);
-int store_opening_stream_event(struct store *s, struct store_opening *o);
+/* Puts the event stream_opened before the records that already wait in the group. */
+int store_opening_event_in_front(struct store *s, struct store_opening *o);
+/* The layout in force, into another database than s->db. */
+int store_opening_write_layout(struct store *s, struct store_db *d);
 
 #endif

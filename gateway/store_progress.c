@@ -5,6 +5,7 @@
 
 #include "clock.h"
 #include "store_loss.h"
+#include "store_memory.h"
 
 uint64_t store_progress_accepted(const struct store *s, const struct store_uplink_state *u)
 {
@@ -71,7 +72,7 @@ static int write_ranges(struct store *s, int64_t id, const struct seqset *set)
 
 static int write_uplink(struct store *s, const struct store_uplink_state *u)
 {
-    int64_t row[] = {u->id, (int64_t)s->newest, (int64_t)u->delivered, (int64_t)u->dropped};
+    int64_t row[] = {u->id, (int64_t)store_part_last(s), (int64_t)u->delivered, (int64_t)u->dropped};
     int err = store_db_run_ints(&s->db, STMT_UPLINK_SET, row, 4);
     if (!err)
         err = write_ranges(s, u->id, &u->waiting);

@@ -9,6 +9,7 @@
 #include "store_crc.h"
 #include "store_internal.h"
 #include "store_loss.h"
+#include "store_memory.h"
 #include "store_progress.h"
 #include "store_record.h"
 #include "store_streams.h"
@@ -91,6 +92,7 @@ static int take(struct reading_state *r, const struct store_row *row)
         memcpy(b->stream, store_stream_at(r->s, row->seq)->id, sizeof b->stream);
         b->layout = row->layout;
         r->end = store_stream_end(r->s, row->seq);
+        b->durable = store_is_durable(r->s, row->seq);
     }
     r->complete =
         b->count > 0 && (row->seq > r->end || row->layout != b->layout ||
@@ -109,7 +111,7 @@ static int lose(struct reading_state *r, uint64_t first, uint64_t last)
 /* One by one, each found by its own way down the tree: only what lies on the damaged pages is lost. */
 static int read_one_by_one(struct reading_state *r, uint64_t first, uint64_t last)
 {
-    sqlite3_stmt *stmt = r->s->db.stmt[STMT_ONE];
+    sqlite3_stmt *stmt = store_db_at(r->s, first)->stmt[STMT_ONE];
     int err = 0, lost = 0;
     for (uint64_t seq = first; seq <= last && !err && !r->complete; seq++) {
         struct store_row row;
@@ -130,7 +132,7 @@ static int read_one_by_one(struct reading_state *r, uint64_t first, uint64_t las
 
 static int read_range(struct reading_state *r, uint64_t first, uint64_t last)
 {
-    sqlite3_stmt *stmt = r->s->db.stmt[STMT_RANGE];
+    sqlite3_stmt *stmt = store_db_at(r->s, first)->stmt[STMT_RANGE];
     uint64_t expected = first;
     int rc, err = 0;
     sqlite3_bind_int64(stmt, 1, (int64_t)first);
@@ -168,6 +170,8 @@ int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const
     if (to > store_clock_last(s))
         to = store_clock_last(s);
     while (!err && !r.complete && seqset_next(&s->uplinks[uplink].waiting, from, to, &range)) {
+        if (range.last > store_db_end(s, range.first))
+            range.last = store_db_end(s, range.first);
         err = read_range(&r, range.first, range.last);
         if (range.last >= to)
             break;
@@ -257,11 +261,10 @@ int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last)
     return err;
 }
 
-int store_layout(struct store *s, uint32_t layout, struct buf *ret_text)
+static int layout_from(struct store_db *d, uint32_t layout, struct buf *ret_text)
 {
     int err = FG_ENOTFOUND;
-    store_turn_take(&s->turn);
-    sqlite3_stmt *stmt = s->db.stmt[STMT_LAYOUT_GET];
+    sqlite3_stmt *stmt = d->stmt[STMT_LAYOUT_GET];
     sqlite3_bind_int64(stmt, 1, layout);
     int rc = sqlite3_step(stmt);
     if (rc == SQLITE_ROW) {
@@ -275,6 +278,15 @@ int store_layout(struct store *s, uint32_t layout, struct buf *ret_text)
         err = store_db_error(rc);
     }
     sqlite3_reset(stmt);
+    return err;
+}
+
+int store_layout(struct store *s, uint32_t layout, struct buf *ret_text)
+{
+    store_turn_take(&s->turn);
+    int err = layout_from(&s->db, layout, ret_text);
+    if (err == FG_ENOTFOUND && s->memory.on)
+        err = layout_from(&s->memory.other, layout, ret_text);
     store_turn_give(&s->turn);
     return err;
 }

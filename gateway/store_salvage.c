@@ -50,26 +50,6 @@ int store_salvage_resume(const char *path)
     return err;
 }
 
-/* The event stream_opened must come before the records that already wait in the group. */
-static int event_in_front(struct store *s, struct store_opening *o)
-{
-    struct store_group rest = s->group;
-    s->group = (struct store_group){0};
-    int err = store_opening_stream_event(s, o);
-    if (!err) {
-        buf_add(&s->group.data, rest.data.data, rest.data.len);
-        err = buf_ok(&s->group.data) ? 0 : FG_ENOMEM;
-    }
-    if (err) {
-        buf_fini(&s->group.data);
-        s->group = rest;
-        return err;
-    }
-    s->group.count += rest.count;
-    buf_fini(&rest.data);
-    return 0;
-}
-
 static void take_event_back(struct store *s)
 {
     struct store_entry head;
@@ -112,7 +92,7 @@ static int begin_again(struct store *s, struct store_opening *o)
     s->side.committed = s->newest;
     s->side.oldest = s->oldest;
     s->side.reserved = s->newest + s->group.count + STORE_RESERVE;
-    int err = event_in_front(s, o);
+    int err = store_opening_event_in_front(s, o);
     if (err)
         return err;
     err = store_side_write(s->path, &s->side);

@@ -93,9 +93,9 @@ const char *store_schema_statement(enum store_stmt which)
     case STMT_MARK_FORGET:
         return "DELETE FROM mark WHERE seq < ?1";
     case STMT_STREAM_ADD:
-        return "INSERT INTO stream(first_seq, id, opened_ts, reason) VALUES(?1, ?2, ?3, ?4)";
+        return "INSERT OR REPLACE INTO stream(first_seq, id, opened_ts, reason) VALUES(?1, ?2, ?3, ?4)";
     case STMT_LAYOUT_ADD:
-        return "INSERT INTO layout(id, first_seq, text, crc) VALUES(?1, ?2, ?3, ?4)";
+        return "INSERT OR REPLACE INTO layout(id, first_seq, text, crc) VALUES(?1, ?2, ?3, ?4)";
     case STMT_LAYOUT_GET:
         return "SELECT text, crc FROM layout WHERE id = ?1";
     }

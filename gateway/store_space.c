@@ -4,6 +4,7 @@
 #include <sqlite3.h>
 
 #include "store_loss.h"
+#include "store_memory.h"
 #include "store_progress.h"
 
 #define MARK_MOST_MS (3600 * INT64_C(1000))
@@ -70,9 +71,10 @@ static int forget(struct store *s, struct seqset_range r)
 /* The newest record always stays: the next number is counted from it. */
 static bool oldest_run(const struct store *s, uint64_t to, bool waiting_too, struct seqset_range *ret)
 {
-    if (to >= s->newest)
-        to = s->newest > 0 ? s->newest - 1 : 0;
-    return s->oldest <= to && next_run(s, s->oldest, to, waiting_too, ret);
+    uint64_t first = store_part_first(s), last = store_part_last(s);
+    if (to >= last)
+        to = last > 0 ? last - 1 : 0;
+    return first <= to && next_run(s, first, to, waiting_too, ret);
 }
 
 static void shorten(struct seqset_range *r, uint64_t most)
@@ -95,7 +97,9 @@ int store_space_make(struct store *s, int64_t pages)
         if (!oldest_run(s, UINT64_MAX, false, &r) && !oldest_run(s, UINT64_MAX, true, &r))
             return FG_EFULL;
         int64_t missing = used + pages - s->sizes.soft_pages;
-        uint64_t per_page = (s->newest - s->oldest + 1 - s->holes.total) / (uint64_t)used + 1;
+        uint64_t first = store_part_first(s), last = store_part_last(s);
+        uint64_t records = last + 1 - first - seqset_count(&s->holes, first, last);
+        uint64_t per_page = records / (uint64_t)used + 1;
         shorten(&r, (uint64_t)missing * per_page + CHUNK_LEAST);
         err = forget(s, r);
         if (err)
@@ -131,7 +135,7 @@ int store_space_mark(struct store *s, int64_t now_mono_ms)
     if (s->mark_mono_ms && now_mono_ms - s->mark_mono_ms < every)
         return 0;
     int64_t run_ms = store_space_run_ms(s, now_mono_ms), until = run_ms - s->keep_delivered_ms, expired;
-    int64_t mark[] = {(int64_t)s->newest, run_ms};
+    int64_t mark[] = {(int64_t)store_part_last(s), run_ms};
     int err = store_db_run_ints(&s->db, STMT_MARK_ADD, mark, 2);
     if (!err)
         err = store_db_meta_set_int(&s->db, "run_ms", run_ms);

@@ -4,7 +4,7 @@
 
 #include "store_clock.h"
 #include "store_file.h"
-#include "store_internal.h"
+#include "store_memory.h"
 #include "store_progress.h"
 #include "store_record.h"
 
@@ -45,7 +45,8 @@ void store_status(struct store *s, struct store_status *ret)
     store_turn_take(&s->turn);
     memcpy(ret->stream, s->side.stream, sizeof ret->stream);
     ret->layout = s->layout;
-    ret->durable = true;
+    ret->durable = !s->memory.on;
+    ret->in_memory = store_memory_records(s);
     ret->newest = s->newest;
     ret->records = s->newest + 1 - s->oldest - s->holes.total;
     ret->commits = s->commits;
@@ -66,7 +67,7 @@ void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_sta
     ret->waiting = u->waiting.total;
     ret->dropped = u->dropped;
     if (u->waiting.count > 0) {
-        int64_t ts = store_record_ts(&s->db, u->waiting.ranges[0].first);
+        int64_t ts = store_record_ts(store_db_at(s, u->waiting.ranges[0].first), u->waiting.ranges[0].first);
         ret->oldest_waiting_ms = ts == STORE_TS_UNKNOWN ? 0 : ts;
     }
     store_turn_give(&s->turn);

@@ -93,6 +93,7 @@ int store_side_read(const char *path, struct store_side *ret)
         ret->layout = (uint32_t)number_of(text.data, "layout");
         ret->inode = number_of(text.data, "inode");
         ret->clean = number_of(text.data, "clean") != 0;
+        ret->memory = number_of(text.data, "memory") != 0;
         ret->known = true;
     }
     buf_fini(&name);
@@ -100,7 +101,9 @@ int store_side_read(const char *path, struct store_side *ret)
     return err == FG_ENOTFOUND ? 0 : err;
 }
 
-int store_side_write(const char *path, const struct store_side *side)
+typedef int write_file(const char *path, const struct buf *bytes);
+
+static int write_by(write_file *write, const char *path, const struct store_side *side)
 {
     struct buf name = BUF_INIT, text = BUF_INIT;
     buf_addf(&name, "%s-stream", path);
@@ -109,14 +112,25 @@ int store_side_write(const char *path, const struct store_side *side)
              "stream %s\nfirst %" PRIu64 "\nreserved %" PRIu64 "\noldest %" PRIu64 "\ncommitted %" PRIu64
              "\n",
              side->stream, side->first, side->reserved, side->oldest, side->committed);
-    buf_addf(&text, "layout %u\nmachine %s\ninode %" PRIu64 "\ntoken %s\nprevious %s\nclean %d\n",
-             side->layout, side->machine, side->inode, side->token, side->previous, side->clean);
+    buf_addf(&text, "layout %u\nmachine %s\ninode %" PRIu64 "\ntoken %s\nprevious %s\nclean %d\nmemory %d\n",
+             side->layout, side->machine, side->inode, side->token, side->previous, side->clean,
+             side->memory);
     if (buf_ok(&text))
         buf_addf(&text, "check %08" PRIx32 "\n", store_crc(0, text.data, text.len));
-    int err = buf_ok(&name) && buf_ok(&text) ? store_file_write(name.data, &text) : FG_ENOMEM;
+    int err = buf_ok(&name) && buf_ok(&text) ? write(name.data, &text) : FG_ENOMEM;
     buf_fini(&name);
     buf_fini(&text);
     return err;
+}
+
+int store_side_write(const char *path, const struct store_side *side)
+{
+    return write_by(store_file_write, path, side);
+}
+
+int store_side_overwrite(const char *path, const struct store_side *side)
+{
+    return write_by(store_file_overwrite, path, side);
 }
 
 const char *store_stream_reason(const struct store_side *side, const struct store_found *found)
@@ -140,6 +154,9 @@ const char *store_stream_reason(const struct store_side *side, const struct stor
         return "replaced";
     if (found->newest < side->committed)
         return "rolled_back";
+    /* Other streams may have been sent since, and nothing here knows of them. */
+    if (side->memory)
+        return "memory_lost";
     /* Only a clean close removes the WAL: whoever removed it since may have taken the last commits with it.
      */
     if (!side->clean && !found->has_log)

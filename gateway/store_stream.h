@@ -34,6 +34,7 @@ struct store_side {
                                    */
     char previous[STORE_TOKEN_TEXT]; /* while opening: the token the database may still have */
     bool clean;                      /* closed in good order */
+    bool memory; /* records go, or went, to memory under another stream: see store_memory.h */
 };
 
 /* What the open database itself says. */
@@ -52,6 +53,9 @@ struct store_found {
 
 int store_side_read(const char *path, struct store_side *ret);
 int store_side_write(const char *path, const struct store_side *side);
+/* The same in place, where a full disk has no room for another file. Torn by a power cut it is not `known`.
+ */
+int store_side_overwrite(const char *path, const struct store_side *side);
 /* Why a new stream must begin; NULL: the stream goes on. */
 const char *store_stream_reason(const struct store_side *side, const struct store_found *found);
 /* cap - 1 random hex digits. */

@@ -9,6 +9,7 @@
 #include "store_clock.h"
 #include "store_group.h"
 #include "store_loss.h"
+#include "store_memory.h"
 #include "store_progress.h"
 #include "store_salvage.h"
 #include "store_space.h"
@@ -26,7 +27,7 @@
 static int reserve_numbers(struct store *s)
 {
     uint64_t last = s->newest + s->group.count;
-    if (last <= s->side.reserved)
+    if (s->memory.on || last <= s->side.reserved)
         return 0;
     struct store_side side = s->side;
     side.reserved = last + STORE_RESERVE;
@@ -35,6 +36,8 @@ static int reserve_numbers(struct store *s)
     int err = store_side_write(s->path, &side);
     if (!err)
         s->side = side;
+    else
+        store_failure(s, NULL, err);
     return err;
 }
 
@@ -72,16 +75,17 @@ static int transaction(struct store *s, int64_t more_pages, store_also *also, vo
     int err = store_progress_reserve(s);
     if (!err)
         err = reserve_numbers(s);
-    if (!err)
-        err = store_db_run(&s->db, STMT_BEGIN);
     if (err)
         return err;
-    err = fill(s, more_pages, also, context);
+    err = store_db_run(&s->db, STMT_BEGIN);
+    if (!err)
+        err = fill(s, more_pages, also, context);
     if (!err)
         err = store_db_run(&s->db, STMT_COMMIT);
     if (err) {
+        store_failure(s, &s->db, err);
         /* SQLite may already have rolled back by itself. */
-        if (!sqlite3_get_autocommit(s->db.db))
+        if (s->db.db && !sqlite3_get_autocommit(s->db.db))
             store_db_run(&s->db, STMT_ROLLBACK);
         store_snapshot_restore(s);
     }
@@ -97,11 +101,14 @@ static void take_over(struct store *s)
     store_clock_committed(s);
     store_group_reset(&s->group);
     s->commits++;
+    s->stuck = false;
+    s->retry_wait_ms = 0;
+    s->retry_mono_ms = 0;
+    if (s->memory.on)
+        return;
     s->disk_failing = false;
     s->failing_mono_ms = 0;
     s->disk_note.text[0] = 0;
-    s->retry_wait_ms = 0;
-    s->retry_mono_ms = 0;
 }
 
 static bool at_cap(struct store *s)
@@ -111,20 +118,36 @@ static bool at_cap(struct store *s)
            pages + pages_needed(s) * 2 >= s->sizes.soft_pages;
 }
 
-static void failed(struct store *s, int err)
+void store_failure(struct store *s, const struct store_db *d, int err)
 {
     const char *next = err == FG_EFULL    ? _("free space on this partition")
                        : err == FG_ERETRY ? _("another program holds the database; close it")
                                           : _("check the card or disk (dmesg) and its mount");
-    err_note(&s->disk_note, err, "store: %s cannot be written: %s; %s; readings wait in memory meanwhile",
-             s->path, sqlite3_errmsg(s->db.db), next);
-    s->disk_failing = true;
-    if (!s->failing_mono_ms)
-        s->failing_mono_ms = clock_mono_ms();
+    bool told = d && d->db && store_db_error(sqlite3_errcode(d->db)) == err;
+    const char *said = told              ? sqlite3_errmsg(d->db)
+                       : err == FG_EFULL ? _("no space is left")
+                                         : _("the file system refuses it");
+    err_note(&s->disk_note, err, _("store: %s cannot be written: %s; %s"), s->path, said, next);
+}
+
+/* The group is kept for another try. */
+static void failed(struct store *s)
+{
+    int64_t now = clock_mono_ms();
+    s->stuck = true;
     s->retry_wait_ms = s->retry_wait_ms ? s->retry_wait_ms * 2 : RETRY_FIRST_MS;
     if (s->retry_wait_ms > RETRY_MOST_MS)
         s->retry_wait_ms = RETRY_MOST_MS;
-    s->retry_mono_ms = clock_mono_ms() + s->retry_wait_ms;
+    s->retry_mono_ms = now + s->retry_wait_ms;
+    if (s->memory.on)
+        return;
+    s->disk_failing = true;
+    if (!s->failing_mono_ms)
+        s->failing_mono_ms = now;
+    /* Not long after it is time for memory. */
+    int64_t memory = s->failing_mono_ms + s->memory.after_ms;
+    if (memory > now && memory < s->retry_mono_ms)
+        s->retry_mono_ms = memory;
 }
 
 int store_commit(struct store *s, store_also *also, void *context)
@@ -134,7 +157,7 @@ int store_commit(struct store *s, store_also *also, void *context)
     for (int64_t more = 16; err == FG_EFULL && more <= 1024 && at_cap(s); more *= 4)
         err = transaction(s, more, also, context);
     if (err)
-        failed(s, err);
+        failed(s);
     else
         take_over(s);
     return err;
@@ -142,7 +165,7 @@ int store_commit(struct store *s, store_also *also, void *context)
 
 static bool is_full(const struct store *s)
 {
-    return s->group.data.len >= s->sizes.group_bytes || (!s->disk_failing && s->group.count >= GROUP_RECORDS);
+    return s->group.data.len >= s->sizes.group_bytes || (!s->stuck && s->group.count >= GROUP_RECORDS);
 }
 
 /* Fills the group until it is time to commit; FG_ECLOSED when there will be no more. */
@@ -150,12 +173,14 @@ static int collect(struct store *s)
 {
     while (!is_full(s)) {
         int64_t deadline = clock_mono_ms() + STORE_TICK_MS;
-        if (s->disk_failing)
+        if (s->stuck)
             deadline = s->retry_mono_ms;
         else if (s->clock_due)
             deadline = clock_mono_ms();
         else if (s->group.count > 0)
             deadline = s->group_since_mono_ms + s->commit_every_ms;
+        if (!s->stuck && deadline > store_memory_due_mono_ms(s))
+            deadline = store_memory_due_mono_ms(s);
         int err = store_group_pop(&s->group, s->queue, deadline);
         if (err)
             return err;
@@ -207,7 +232,7 @@ static void tell_refusals(struct store *s)
 static void tell(struct store *s, bool all)
 {
     /* While a group is kept for another try its events stand in it already. */
-    if (s->disk_failing)
+    if (s->stuck)
         return;
     tell_refusals(s);
     store_clock_tell(s);
@@ -230,6 +255,8 @@ static bool lasts(int64_t since_mono_ms)
 /* A database that is damaged, cannot be read in some place for good, or could not be opened again. */
 static bool needs_repair(const struct store *s, int err)
 {
+    if (s->memory.on)
+        return false; /* the file's turn comes when it is tried again */
     return !s->db.db || err == FG_ECORRUPT || (err == FG_EIO && lasts(s->failing_mono_ms)) ||
            lasts(s->read_failing_mono_ms);
 }
@@ -241,11 +268,21 @@ static int commit_or_repair(struct store *s)
         return err;
     err = store_repair(s);
     if (err)
-        failed(s, err);
+        failed(s);
     /* Not again at once: where it does not help it costs the reading of the whole file. */
     s->failing_mono_ms = err ? clock_mono_ms() : 0;
     s->read_failing_mono_ms = 0;
     return err;
+}
+
+/* A disk that goes on refusing: from now on to memory. When closing there is no time to wait for it. */
+static int commit_in_memory(struct store *s, int err)
+{
+    bool long_enough = s->failing_mono_ms && clock_mono_ms() - s->failing_mono_ms >= s->memory.after_ms;
+    if (!err || s->memory.on || err == FG_ENOMEM || !(long_enough || is_closing(s)))
+        return err;
+    int over = store_memory_begin(s);
+    return over ? err : store_commit(s, NULL, NULL);
 }
 
 /* False when there was something to commit and it failed. */
@@ -258,8 +295,10 @@ static bool one_round(struct store *s)
     bool old = store_progress_dirty(s) && clock_mono_ms() - s->progress_mono_ms >= STORE_PROGRESS_MS;
     if (s->group.count > 0 || old || store_clock_due(s) || needs_repair(s, 0)) {
         pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
-        err = commit_or_repair(s);
+        err = commit_in_memory(s, commit_or_repair(s));
     }
+    if (!err && clock_mono_ms() >= store_memory_due_mono_ms(s))
+        store_memory_try(s);
     bool news = s->newest != newest || store_clock_last(s) != last;
     s->clock_due = !err && store_clock_due(s);
     store_turn_give(&s->turn);
@@ -277,6 +316,30 @@ static int write_end(struct store *s, void *context)
     return err;
 }
 
+/* What is in memory goes to the disk, if it takes it now. */
+static int leave_memory(struct store *s)
+{
+    int err = s->memory.on && s->group.count > 0 ? store_commit(s, NULL, NULL) : 0;
+    while (!err && s->memory.on) {
+        uint64_t before = s->memory.first;
+        store_memory_try(s);
+        if (s->memory.on && s->memory.first == before)
+            err = FG_EIO;
+    }
+    return err;
+}
+
+static void count_lost(struct store *s)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; s->memory.on && i < s->uplink_count; i++) {
+        uint64_t n = seqset_count(&s->uplinks[i].waiting, s->memory.first, UINT64_MAX);
+        most = n > most ? n : most;
+    }
+    s->lost.records = store_memory_records(s) + s->group.count;
+    s->lost.undelivered = s->uplink_count > 0 ? most + s->group.count : 0;
+}
+
 /* Everything still in memory, in as many transactions as it takes; then the mark of a clean end. */
 static void finish(struct store *s)
 {
@@ -287,7 +350,9 @@ static void finish(struct store *s)
             clock_sleep_until_us(clock_mono_us() + CLOSE_WAIT_MS * 1000);
         store_turn_take(&s->turn);
         tell(s, true);
-        err = store_commit(s, write_end, NULL);
+        err = leave_memory(s);
+        if (!err)
+            err = store_commit(s, write_end, NULL);
         if (!err) {
             s->side.clean = true;
             s->side.committed = s->side.reserved = s->newest;
@@ -296,6 +361,8 @@ static void finish(struct store *s)
         }
         store_turn_give(&s->turn);
     }
+    if (err)
+        count_lost(s);
 }
 
 void *store_writer_run(void *store)
@@ -310,7 +377,7 @@ void *store_writer_run(void *store)
         if (err == FG_ENOMEM)
             clock_sleep_until_us(clock_mono_us() + STORE_TICK_MS * 1000);
         bool closing = is_closing(s);
-        if (s->disk_failing && clock_mono_ms() < s->retry_mono_ms) {
+        if (s->stuck && clock_mono_ms() < s->retry_mono_ms) {
             wait_for_disk(s, closing);
             if (!closing)
                 continue;

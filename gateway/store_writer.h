@@ -16,6 +16,8 @@
 typedef int store_also(struct store *s, void *context);
 
 int store_commit(struct store *s, store_also *also, void *context);
+/* Puts into disk_note why the file cannot be written: d's last error, or what err says when d is NULL. */
+void store_failure(struct store *s, const struct store_db *d, int err);
 void *store_writer_run(void *store);
 
 #endif

@@ -416,7 +416,7 @@ bool check_store(struct run *r, const struct image *i, const char *folder, struc
         err = run_append(r, s);
         expect(&c, err == 0, "store_append: %s", err_text(err));
     }
-    store_close(s);
+    store_close(s, NULL);
     r->samples = samples;
     if (c.ok)
         check_closed(&c, r, folder, seen);

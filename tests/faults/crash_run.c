@@ -264,7 +264,7 @@ void run_record(struct run *r, const struct image *start, struct history *h)
         change_clock(r);
         shim_skip_time((int64_t)crash_below(&r->random, r->plan->skip_ms + 1));
     }
-    store_close(r->store);
+    store_close(r->store, NULL);
     __atomic_store_n(&r->store, NULL, __ATOMIC_RELEASE);
     shim_end();
     store_batch_fini(&b);

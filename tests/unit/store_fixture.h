@@ -100,7 +100,7 @@ static inline pid_t fixture_child(const struct fixture *f, int a, uint64_t b, un
 static inline int fixture_teardown(void **state)
 {
     struct fixture *f = *state;
-    store_close(f->store);
+    store_close(f->store, NULL);
     unit_remove_folder(f->folder);
     pthread_cond_destroy(&f->committed);
     pthread_mutex_destroy(&f->lock);
@@ -118,7 +118,7 @@ static inline void fixture_open(struct fixture *f)
 
 static inline void fixture_close(struct fixture *f)
 {
-    store_close(f->store);
+    store_close(f->store, NULL);
     f->store = NULL;
 }
 

@@ -370,12 +370,12 @@ static void closing_tells_when_the_disk_did_not_take_the_end(void **state)
     low.rlim_cur = 1;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &low), 0);
     append_sample(f);
-    int err = store_close(f->store);
+    int err = store_close(f->store, NULL);
     f->store = NULL;
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
     assert_int_equal(err, FG_EIO);
     fixture_open(f);
-    err = store_close(f->store);
+    err = store_close(f->store, NULL);
     f->store = NULL;
     assert_int_equal(err, 0);
 }

@@ -153,7 +153,7 @@ static inline int uplink_tear_down(void **state)
 {
     struct fixture *f = *state;
     stop_uplink(f);
-    store_close(f->store);
+    store_close(f->store, NULL);
     if (f->watching)
         watch_stop(&f->watch);
     broker_stop(&f->broker);
