@@ -272,17 +272,19 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
     char state_dir[PATH_MAX], id[64];
     struct err_note note = {0};
     state_dir_of(o, rc->config, state_dir);
-    if (gateway_id(rc->config, state_dir, id, sizeof id, &note) < 0) {
-        log_line(LOG_PRI_ERROR, "FG-START",
-                 "%s: the gateway's id cannot be kept: %s; check the folder's owner and space", state_dir,
-                 note.text);
-        return CMD_FAILED;
-    }
+    bool kept = gateway_id(rc->config, state_dir, id, sizeof id, &note) == 0;
+    if (!kept)
+        log_line(
+            LOG_PRI_ERROR, "FG-ID",
+            "gateway=%s: this id was made just now and cannot be kept: %s; until it is, each start makes "
+            "another one: free space or check the folder's owner, or set gateway.id in the configuration",
+            id, note.text);
     if (config_expand(rc->config, id) < 0)
         return CMD_FAILED;
     struct gateway_options options = {
         .config = rc->config,
         .gateway_id = id,
+        .id_not_kept = !kept,
         .config_path = rc->path,
         .config_state = rc->state,
         .state_dir = state_dir,

@@ -239,6 +239,9 @@ static void print_store(const cJSON *store)
            (long long)json_int(store, "records", 0), (long long)json_int(store, "newest", 0));
     if (json_bool(store, "failing", false))
         printf(_("  THE DISK REFUSES WRITES: %s\n"), json_string(store, "why", ""));
+    if (json_int(store, "in_memory", 0))
+        printf(_("  %lld records are in memory only: what is not delivered is lost if the power goes now\n"),
+               (long long)json_int(store, "in_memory", 0));
     if (json_int(store, "queue_dropped", 0))
         printf(_("  %lld samples lost because the disk was too slow\n"),
                (long long)json_int(store, "queue_dropped", 0));

@@ -11,7 +11,7 @@
 
 /* Together with the last commit a clean stop stays under 5 s. Whoever is waited for after a thread that hangs
  * still gets a moment: it must be cut off, so that it brings nothing to a store that is closed. */
-enum { STOP_THREADS_MS = 2500, STOP_MOMENT_MS = 100 };
+enum { STOP_THREADS_MS = 2500, STOP_MOMENT_MS = 100, KEEP_ID_EVERY_MS = 10000 };
 
 int gateway_new(const struct gateway_options *options, struct gateway **ret, struct err_note *note)
 {
@@ -80,11 +80,14 @@ static void tell_store_changes(struct gateway *g)
     store_status(g->store, &s);
     if (s.disk_failing != g->disk_failing) {
         if (s.disk_failing)
-            log_line(LOG_PRI_ERROR, "FG-STORE-FAILING",
-                     "path=%s: %s; readings are kept in memory for now; free space or check the disk",
-                     g->options.config->store.path, s.disk_note.text);
+            log_line(
+                LOG_PRI_ERROR, "FG-STORE-FAILING",
+                "path=%s: %s; measuring and sending go on from memory: what is not delivered is lost if the "
+                "power goes before the disk takes it",
+                g->options.config->store.path, s.disk_note.text);
         else
-            log_line(LOG_PRI_NOTICE, "FG-STORE-OK", "path=%s: the disk takes readings again",
+            log_line(LOG_PRI_NOTICE, "FG-STORE-OK",
+                     "path=%s: the disk takes readings again, those in memory are on it now",
                      g->options.config->store.path);
         g->disk_failing = s.disk_failing;
     }
@@ -121,9 +124,24 @@ static void tell_clock_changes(struct gateway *g)
                  "trusted=no: the time is not set by network or hardware clock; readings are marked so");
 }
 
+static void keep_id(struct gateway *g)
+{
+    const int64_t now = clock_mono_ms();
+    struct err_note note;
+    if (!g->options.id_not_kept || now - g->id_tried_mono_ms < KEEP_ID_EVERY_MS)
+        return;
+    g->id_tried_mono_ms = now;
+    if (gateway_id_keep(g->options.state_dir, g->options.gateway_id, &note) < 0)
+        return;
+    g->options.id_not_kept = false;
+    log_line(LOG_PRI_NOTICE, "FG-ID", "gateway=%s: kept in %s now", g->options.gateway_id,
+             g->options.state_dir);
+}
+
 bool gateway_tick(struct gateway *g)
 {
     tell_store_changes(g);
+    keep_id(g);
     tell_clock_changes(g);
     return all_progress(g);
 }
@@ -177,16 +195,22 @@ void gateway_summary(struct gateway *g, struct buf *text)
 /* The last word about the readings: whether all of them are on the disk. */
 static void close_store(struct gateway *g, int64_t began_mono_ms)
 {
-    int err = store_close(g->store, NULL);
+    struct store_lost lost;
+    bool open = g->store;
+    int err = store_close(g->store, &lost);
     g->store = NULL;
+    if (!open)
+        return;
     if (err == 0)
         log_line(LOG_PRI_INFO, "FG-STOP", "took_ms=%lld: everything is committed",
                  (long long)(clock_mono_ms() - began_mono_ms));
     else
         log_line(
             LOG_PRI_ERROR, "FG-STOP-LOSS",
-            "path=%s: the disk did not take the last readings, they are lost; free space or check the disk",
-            g->options.config->store.path);
+            "path=%s: the disk did not take the last %llu readings and events, and %llu of them were not "
+            "delivered: those are lost; free space or check the disk",
+            g->options.config->store.path, (unsigned long long)lost.records,
+            (unsigned long long)lost.undelivered);
 }
 
 static int64_t time_to_stop(int64_t deadline_mono_ms)

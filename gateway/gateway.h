@@ -22,6 +22,7 @@ struct gateway;
 struct gateway_options {
     struct config *config;  /* expanded */
     const char *gateway_id; /* in force: the configured one, or the one made at first start */
+    bool id_not_kept;       /* it was made just now, and the state folder took nothing */
     const char *config_path;
     const char *config_state; /* "current" or "fallback" */
     const char *state_dir;
@@ -45,8 +46,11 @@ bool gateway_stop(struct gateway *g);
 void gateway_free(struct gateway *g);
 
 /* The configured id, or the one kept in state_dir/gateway-id, made there (random, tied to this machine) when
- * there is none or when the state folder came from another machine. */
+ * there is none or when the state folder came from another machine. FG_EIO: one was made and could not be
+ * kept. */
 int gateway_id(const struct config *config, const char *state_dir, char *ret_id, size_t cap,
                struct err_note *note);
+/* Keeps one that could not be kept before. */
+int gateway_id_keep(const char *state_dir, const char *id, struct err_note *note);
 
 #endif

@@ -49,6 +49,7 @@ struct gateway {
     int64_t started_wall_ms, started_mono_ms;
     const char *late; /* the part that was late at the last look; NULL: none */
     bool disk_failing;
+    int64_t id_tried_mono_ms; /* when it was tried last to keep an id that was not kept */
     uint64_t queue_dropped;
 };
 

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* gateway_id - the identity of a gateway that was not given one: made once, kept, and tied to the machine. */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,15 +41,21 @@ static bool read_kept(const char *state_dir, struct kept_id *ret)
     return read_line(path, line, sizeof line) && sscanf(line, "%63s %63s", ret->id, ret->machine) == 2;
 }
 
-static int make_and_keep(const char *state_dir, const char *machine, char *ret_id, size_t cap,
-                         struct err_note *note)
+static void make(char *ret_id, size_t cap)
 {
     unsigned char r[6];
-    if (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
-        return err_note(note, FG_EIO, "no random numbers: %s", strerror(errno));
+    /* So few bytes cannot fail once the pool is ready; before, it waits. */
+    while (getrandom(r, sizeof r, 0) != (ssize_t)sizeof r)
+        ;
     snprintf(ret_id, cap, "gw-%02x%02x%02x%02x%02x%02x", r[0], r[1], r[2], r[3], r[4], r[5]);
+}
+
+int gateway_id_keep(const char *state_dir, const char *id, struct err_note *note)
+{
+    char machine[64];
     struct buf text = BUF_INIT;
-    buf_addf(&text, "%s %s\n", ret_id, machine);
+    machine_id(machine);
+    buf_addf(&text, "%s %s\n", id, machine);
     int err = buf_ok(&text) ? health_keep_file(state_dir, ID_FILE, &text, note) : FG_ENOMEM;
     buf_fini(&text);
     return err;
@@ -70,5 +75,6 @@ int gateway_id(const struct config *config, const char *state_dir, char *ret_id,
         snprintf(ret_id, cap, "%s", kept.id);
         return 0;
     }
-    return make_and_keep(state_dir, machine, ret_id, cap, note);
+    make(ret_id, cap);
+    return gateway_id_keep(state_dir, ret_id, note);
 }

@@ -30,6 +30,7 @@ struct payload_layout {
 
 struct payload_birth {
     const char *stream;
+    bool durable;             /* what is new goes to the disk */
     const char *streams_json; /* store_streams_waiting() */
     const struct payload_layout *layouts;
     size_t layout_count;

@@ -273,6 +273,15 @@ static void begin(struct buf *out, const struct payload_identity *who)
     add_string(out, "gateway", who->gateway);
 }
 
+/* Said only where it is not so. */
+static void add_durable(struct buf *out, bool durable)
+{
+    if (durable)
+        return;
+    buf_add_key(out, "durable");
+    buf_adds(out, "false");
+}
+
 static void json_data(const struct payload_identity *who, const struct layout *layout,
                       const struct store_batch *batch, int64_t sent_ms, struct buf *out)
 {
@@ -280,6 +289,7 @@ static void json_data(const struct payload_identity *who, const struct layout *l
     add_string(out, "stream", batch->stream);
     add_uint(out, "layout", batch->layout);
     add_int(out, "sent", sent_ms);
+    add_durable(out, batch->durable);
     add_records(out, layout, batch, "samples", false);
     add_records(out, layout, batch, "events", true);
     buf_addc(out, '}');
@@ -309,6 +319,7 @@ static void json_birth(const struct payload_identity *who, const struct payload_
     add_string(out, "uplink", who->uplink);
     add_int(out, "ts", ts_ms);
     add_string(out, "stream", birth->stream);
+    add_durable(out, birth->durable);
     buf_add_key(out, "streams");
     buf_adds(out, birth->streams_json);
     add_uint(out, "layout", birth->layout);
@@ -333,10 +344,7 @@ static void json_state(const struct payload_identity *who, const struct payload_
     add_uint(out, "waiting", state->waiting);
     add_uint(out, "dropped", state->dropped);
     add_string(out, "config", state->config);
-    if (!state->durable) {
-        buf_add_key(out, "durable");
-        buf_adds(out, "false");
-    }
+    add_durable(out, state->durable);
     if (!state->clock_trusted)
         add_string(out, "clock", "untrusted");
     buf_addc(out, '}');

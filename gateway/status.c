@@ -167,6 +167,7 @@ static void add_store(struct buf *out, const struct status_view *v)
     add_int(out, "bytes", s.bytes);
     add_int(out, "max_bytes", s.max_bytes);
     add_bool(out, "durable", s.durable);
+    add_uint(out, "in_memory", s.in_memory);
     add_bool(out, "failing", s.disk_failing);
     if (s.disk_failing)
         add_string(out, "why", s.disk_note.text);
@@ -264,6 +265,9 @@ static void store_metrics(const struct status_view *v, struct buf *out)
     buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s.max_bytes);
     head(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.");
     buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s.commits);
+    head(out, "fieldgate_store_in_memory", "gauge",
+         "Records that are in memory only, because the disk refuses writes.");
+    buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s.in_memory);
     head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
     buf_addf(out, "fieldgate_store_failing %d\n", s.disk_failing);
 }

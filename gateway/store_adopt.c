@@ -108,7 +108,7 @@ static void join(struct store *s, struct store *d)
         u->absent = old->absent + gap;
         u->delivered += old->delivered;
         u->dropped += old->dropped;
-        u->fresh = old->fresh;
+        u->fresh = true; /* its row says where it begins and how many numbers were never given */
         u->dirty = true;
     }
     SWAP(s->holes, d->holes);

@@ -19,11 +19,13 @@
 #include "store_writer.h"
 
 #define AFTER_MS 2000 /* live data may be 5 s late at most */
+/* In parts of AFTER_MS: when the disk is asked first, at the latest each time, and that a disk which fails
+ * again so soon is asked as rarely as before. */
+#define RETRY_FIRST(after_ms) ((after_ms) / 2)
+#define RETRY_MOST(after_ms) ((after_ms)*5)
+#define RELAPSE(after_ms) ((after_ms)*30)
 /* Hours of readings of a farm, and little beside what a small box has. */
 #define MEMORY_BYTES (INT64_C(8) * 1024 * 1024)
-#define RETRY_FIRST_MS 1000
-#define RETRY_MOST_MS 10000
-#define RELAPSE_MS 60000 /* a disk that fails again so soon is asked as rarely as before */
 #define MOVE_RECORDS 4096
 #define MOVE_MORE_PAGES 16 /* for the small tables */
 /* Going back to a disk with a few free pages would only mean to fail again, with one more stream each time.
@@ -105,9 +107,9 @@ static void turn_over(struct store *s)
 static void ask_later(struct store *s)
 {
     struct store_memory *m = &s->memory;
-    m->retry_wait_ms = m->retry_wait_ms ? m->retry_wait_ms * 2 : RETRY_FIRST_MS;
-    if (m->retry_wait_ms > RETRY_MOST_MS)
-        m->retry_wait_ms = RETRY_MOST_MS;
+    m->retry_wait_ms = m->retry_wait_ms ? m->retry_wait_ms * 2 : RETRY_FIRST(m->after_ms);
+    if (m->retry_wait_ms > RETRY_MOST(m->after_ms))
+        m->retry_wait_ms = RETRY_MOST(m->after_ms);
     m->retry_mono_ms = clock_mono_ms() + m->retry_wait_ms;
 }
 
@@ -134,7 +136,7 @@ static void go_over(struct store *s, const struct store_db *memory, uint64_t fir
     m->turned = m->announced = false;
     m->first = m->began = first;
     m->since_wall_ms = clock_wall_ms();
-    if (!m->ended_mono_ms || now - m->ended_mono_ms > RELAPSE_MS)
+    if (!m->ended_mono_ms || now - m->ended_mono_ms > RELAPSE(m->after_ms))
         m->retry_wait_ms = 0;
     ask_later(s);
     s->mark_mono_ms = 0;
@@ -221,12 +223,12 @@ int store_memory_start(struct store *s, const struct store_options *options, int
         err = open_database(s, &memory);
     if (err)
         return err;
-    err = store_opening_begin_stream(s, &o);
-    if (!err)
-        err = store_opening_tell(s, &o);
     s->memory.apart = s->memory.new_layout = true;
     go_over(s, &memory, s->oldest);
     s->disk_failing = true;
+    err = store_opening_begin_stream(s, &o);
+    if (!err)
+        err = store_opening_tell(s, &o);
     was.memory = true;
     if (was.known)
         (void)store_side_overwrite(s->path, &was);
@@ -340,7 +342,8 @@ static void tell_end(struct store *s)
 {
     struct buf text = BUF_INIT;
     buf_addf(&text,
-             "{\"event\":\"disk_recovered\",\"since\":%" PRId64 ",\"from\":%" PRIu64 ",\"to\":%" PRIu64 "}",
+             "{\"event\":\"disk_recovered\",\"since\":%" PRId64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
+             "}",
              s->memory.since_wall_ms, s->memory.began, s->newest);
     if (buf_ok(&text))
         (void)store_clock_event(s, text.data, text.len);

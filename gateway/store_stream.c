@@ -141,6 +141,9 @@ const char *store_stream_reason(const struct store_side *side, const struct stor
         return side->known ? "missing" : "created";
     if (!found->stream[0])
         return "created";
+    /* Another stream was sent since, and not all of it is here. */
+    if (side->known && side->memory)
+        return "memory_lost";
     if (!side->known || strcmp(side->stream, found->stream) != 0)
         return "unproven";
     if (side->machine[0] && found->machine[0] && strcmp(side->machine, found->machine) != 0)
@@ -154,9 +157,6 @@ const char *store_stream_reason(const struct store_side *side, const struct stor
         return "replaced";
     if (found->newest < side->committed)
         return "rolled_back";
-    /* Other streams may have been sent since, and nothing here knows of them. */
-    if (side->memory)
-        return "memory_lost";
     /* Only a clean close removes the WAL: whoever removed it since may have taken the last commits with it.
      */
     if (!side->clean && !found->has_log)

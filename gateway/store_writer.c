@@ -127,7 +127,7 @@ void store_failure(struct store *s, const struct store_db *d, int err)
     const char *said = told              ? sqlite3_errmsg(d->db)
                        : err == FG_EFULL ? _("no space is left")
                                          : _("the file system refuses it");
-    err_note(&s->disk_note, err, _("store: %s cannot be written: %s; %s"), s->path, said, next);
+    err_note(&s->disk_note, err, "store: %s cannot be written: %s; %s", s->path, said, next);
 }
 
 /* The group is kept for another try. */

@@ -206,6 +206,7 @@ static int encode_birth(struct uplink_send *s, const uint32_t *ids, size_t count
     if (err >= 0) {
         const struct payload_birth birth = {
             .stream = status.stream,
+            .durable = status.durable,
             .streams_json = streams.data,
             .layouts = layouts,
             .layout_count = kept,

@@ -207,13 +207,18 @@ static void a_state_folder_from_another_machine_gives_another_id(void **state)
     assert_string_not_equal(id, "gw-cloned");
 }
 
-static void an_id_that_cannot_be_kept_is_refused(void **state)
+static void an_id_that_cannot_be_kept_is_used_and_kept_later(void **state)
 {
     struct fixture *f = *state;
     char id[64];
     struct err_note note;
     assert_int_equal(gateway_id(f->config, "/nonexistent", id, sizeof id, &note), FG_EIO);
     assert_non_null(strstr(note.text, "/nonexistent"));
+    assert_memory_equal(id, "gw-", 3);
+    char later[64];
+    assert_int_equal(gateway_id_keep(f->dir, id, &note), 0);
+    assert_int_equal(gateway_id(f->config, f->dir, later, sizeof later, &note), 0);
+    assert_string_equal(later, id);
 }
 
 static void a_command_reads_what_a_gateway_wrote_and_nothing_else(void **state)
@@ -251,7 +256,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_id_is_on_the_disk_before_it_is_used, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_state_folder_from_another_machine_gives_another_id, set_up,
                                         tear_down),
-        cmocka_unit_test_setup_teardown(an_id_that_cannot_be_kept_is_refused, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_id_that_cannot_be_kept_is_used_and_kept_later, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_command_reads_what_a_gateway_wrote_and_nothing_else, set_up,
                                         tear_down),
     };

@@ -38,6 +38,7 @@ static int set_up(void **state)
     buf_init(&f.out);
     strcpy(f.batch.stream, "9c1f0a52e0b14c7d");
     f.batch.layout = 41;
+    f.batch.durable = true;
     f.batch.records = f.records;
     *state = &f;
     return layout_parse(LAYOUT, strlen(LAYOUT), &f.layout);
@@ -245,6 +246,7 @@ static void birth_carries_the_stored_layouts_verbatim(void **state)
                                              {41, LAYOUT, strlen(LAYOUT)}};
     const struct payload_birth birth = {
         .stream = "9c1f0a52e0b14c7d",
+        .durable = true,
         .streams_json = "[{\"stream\":\"9c1f0a52e0b14c7d\",\"first\":1}]",
         .layouts = layouts,
         .layout_count = 2,
@@ -266,11 +268,24 @@ static void birth_carries_the_stored_layouts_verbatim(void **state)
     assert_string_equal(f->out.data, expected);
 }
 
+static void what_is_in_memory_only_says_so(void **state)
+{
+    struct fixture *f = *state;
+    const struct payload_birth birth = {.stream = "a", .streams_json = "[]", .layout = 1};
+    add(f, 7, 1, -1, "{\"event\":\"started\"}", "");
+    f->batch.durable = false;
+    payload_json.data(&WHO, f->layout, &f->batch, 9, &f->out);
+    assert_non_null(strstr(f->out.data, "\"sent\":9,\"durable\":false,\"events\":["));
+    buf_reset(&f->out);
+    payload_json.birth(&WHO, &birth, 5, &f->out);
+    assert_non_null(strstr(f->out.data, "\"stream\":\"a\",\"durable\":false,"));
+}
+
 static void birth_without_name_and_position_leaves_them_out(void **state)
 {
     struct fixture *f = *state;
     struct payload_identity who = WHO;
-    const struct payload_birth birth = {.stream = "a", .streams_json = "[]", .layout = 1};
+    const struct payload_birth birth = {.stream = "a", .durable = true, .streams_json = "[]", .layout = 1};
     who.name = who.position_json = NULL;
     who.labels_json = "{}";
     payload_json.birth(&who, &birth, 5, &f->out);
@@ -344,6 +359,7 @@ int main(void)
         TEST(damaged_bodies_never_break_the_message),
         TEST(an_element_of_an_unknown_kind_is_no_value_and_not_good),
         TEST(birth_carries_the_stored_layouts_verbatim),
+        TEST(what_is_in_memory_only_says_so),
         TEST(birth_without_name_and_position_leaves_them_out),
         TEST(state_says_only_what_is_unusual_beyond_the_usual),
         TEST(a_warm_buffer_is_not_allocated_again),
