@@ -104,6 +104,7 @@ struct config_uplink {
     char *password_file; /* as written */
     char *password_path; /* from credential or password_file; NULL: none */
     char *ca_file, *cert_file, *key_file;
+    bool any_host_name; /* the broker's certificate may be for any host */
     int64_t keepalive_ms;
     bool start_now;
     enum config_order order;

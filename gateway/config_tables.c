@@ -231,6 +231,18 @@ static const struct config_section batch_section = {.name = "batch",
                                                     .size = sizeof(struct config_uplink),
                                                     KEYS(batch_keys)};
 
+static const struct config_key tls_keys[] = {
+    {"insecure_accept_any_host_name", CONFIG_BOOL, AT(struct config_uplink, any_host_name),
+     .otherwise = "false",
+     .text =
+         "true: the broker's certificate may be for any host, so whoever has one of the same authority can "
+         "pose as the broker. Warned about at each start and in the state message."},
+};
+static const struct config_section tls_section = {.name = "tls",
+                                                  .text = "What is less than safe about TLS.",
+                                                  .size = sizeof(struct config_uplink),
+                                                  KEYS(tls_keys)};
+
 static const struct config_word formats[] = {{"json", 0}, {"sparkplug", 1}, {NULL, 0}};
 static const struct config_word compressions[] = {{"none", 0}, {"gzip", 1}, {NULL, 0}};
 static const struct config_word versions[] = {{"5", 5}, {"3.1.1", 311}, {NULL, 0}};
@@ -266,6 +278,7 @@ static const struct config_key uplink_keys[] = {
     {"cert_file", CONFIG_PATH, AT(struct config_uplink, cert_file),
      .text = "Our own certificate; read again at each connect."},
     {"key_file", CONFIG_PATH, AT(struct config_uplink, key_file), .text = "Its key."},
+    {"tls", CONFIG_MAP, .section = &tls_section, .text = "What is less than safe about TLS."},
     {"keepalive", CONFIG_DURATION, AT(struct config_uplink, keepalive_ms), .otherwise = "120s",
      .min = SECONDS(5), .max = SECONDS(65535),
      .text = "How long the connection may be quiet before it is tested."},
@@ -286,7 +299,9 @@ static const struct config_foreign uplink_foreign[] = {
     {"broker", "write url: mqtts://host:8883"},
     {"host", "write url: mqtts://host:8883"},
     {"port", "the port is part of url: mqtts://host:8883"},
-    {"tls", "TLS is part of url: mqtts://host:8883"},
+    {"ssl", "TLS is part of url: mqtts://host:8883"},
+    {"insecure", "nothing turns TLS' checks off as a whole; give the broker's authority as ca_file"},
+    {"tls_insecure", "nothing turns TLS' checks off as a whole; give the broker's authority as ca_file"},
     {"qos", "delete it: data is always sent with QoS 1"},
     {"retain", "delete it: state and birth are retained, data is not"},
     {NULL, NULL}};

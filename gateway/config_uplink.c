@@ -69,6 +69,22 @@ static void check_urls(const struct job *j, bool *ret_tls, bool *ret_plain)
     }
 }
 
+static void check_host_name(const struct job *j, bool tls)
+{
+    struct config_at map = {.up = j->at, .key = "tls"},
+                     at = {.up = &map, .key = "insecure_accept_any_host_name"};
+    if (!j->u->any_host_name)
+        return;
+    const struct yaml_node *node = config_place(yaml_doc_find(j->map, "tls"), at.key);
+    if (tls)
+        config_warning(&j->l->file, node, &at,
+                       _("whoever has any certificate of the same authority can pose as the broker; have one "
+                         "issued for the host in url, then delete this line"));
+    else
+        config_warning(&j->l->file, node, &at,
+                       _("has no effect, because no url uses TLS; write mqtts:// (or wss://) in url"));
+}
+
 static void check_tls(const struct job *j, bool tls, bool plain)
 {
     static const char *const files[] = {"ca_file", "cert_file", "key_file"};
@@ -78,6 +94,7 @@ static void check_tls(const struct job *j, bool tls, bool plain)
             config_warning(&j->l->file, place(j, files[i]), &at,
                            _("has no effect, because no url uses TLS; write mqtts:// (or wss://) in url"));
     }
+    check_host_name(j, tls);
     if (j->u->cert_file && !j->u->key_file)
         config_error(&j->l->file, place(j, "cert_file"), &(struct config_at){.up = j->at, .key = "cert_file"},
                      _("needs its key; add key_file:"));

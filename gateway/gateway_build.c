@@ -267,6 +267,7 @@ static int build_uplink(struct gateway *g, size_t index, struct uplink **ret, st
                  .ca_file = u->ca_file,
                  .cert_file = u->cert_file,
                  .key_file = u->key_file,
+                 .any_host_name = u->any_host_name,
                  .keepalive_ms = u->keepalive_ms,
                  .connect_timeout_ms = CONNECT_TIMEOUT_MS},
         .username = u->username,

@@ -20,6 +20,8 @@
 #include "clock.h"
 #include "mqtt_client.h"
 #include "mqtt_incoming.h"
+#include "text.h"
+#include "tls_diag.h"
 
 /* Our own connect timeout comes first: Paho's stands still when the clock is set back. */
 enum { PAHO_GRACE_S = 5 };
@@ -48,19 +50,19 @@ static uint32_t number_of(MQTTProperties *p, enum MQTTPropertyCodes code, uint32
 static const char *fault_of(MQTTProperties *p)
 {
     if (number_of(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 1) == 0)
-        return "the broker allows no message in flight (Receive Maximum 0), which MQTT 5 forbids; its "
-               "operator "
-               "must mend that";
+        return N_("the broker allows no message in flight (Receive Maximum 0), which MQTT 5 forbids; its "
+                  "operator "
+                  "must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 1) == 0)
-        return "the broker allows packets of no size (Maximum Packet Size 0), which MQTT 5 forbids; its "
-               "operator must mend that";
+        return N_("the broker allows packets of no size (Maximum Packet Size 0), which MQTT 5 forbids; its "
+                  "operator must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) == 0)
-        return "the broker confirms no messages (Maximum QoS 0), so nobody could know what was delivered; "
-               "ask "
-               "its operator to allow QoS 1";
+        return N_("the broker confirms no messages (Maximum QoS 0), so nobody could know what was delivered; "
+                  "ask "
+                  "its operator to allow QoS 1");
     if (number_of(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) == 0)
-        return "the broker keeps no retained messages, so receivers would miss names and units; ask its "
-               "operator to allow them";
+        return N_("the broker keeps no retained messages, so receivers would miss names and units; ask its "
+                  "operator to allow them");
     return NULL;
 }
 
@@ -250,10 +252,11 @@ static MQTTAsync_SSLOptions tls_options(const struct mqtt *m, struct mqtt_conn *
     MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
 
     tls.enableServerCertAuth = 1;
-    tls.verify = 1; /* the default 0 takes a certificate for any host */
-    /* sslVersion stays: with OpenSSL 1.1 and later Paho ignores it; TLS 1.2 is OpenSSL 3's minimum at its
-     * security level 1, which Paho sets. Without a trustStore OpenSSL looks CAs up in its folder, one by one.
-     */
+    tls.verify = m->target.options.any_host_name ? 0 : 1; /* the default 0 takes a certificate for any host */
+    /* Paho ignores sslVersion with OpenSSL 1.1 and later, and a lax openssl.cnf would let it go down to
+     * TLS 1.0. With suites that TLS 1.2 brought (those of 1.3 are always there) there is nothing older. */
+    tls.enabledCipherSuites = TLS_DIAG_SUITES;
+    /* Without a trustStore OpenSSL looks CAs up in its folder, one by one. */
     tls.trustStore = m->target.options.ca_file;
     tls.keyStore = m->target.options.cert_file;
     tls.privateKey = m->target.options.key_file;

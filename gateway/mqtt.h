@@ -36,6 +36,7 @@ struct mqtt_options {
     int version;                      /* 5 or 311 */
     const char *ca_file;              /* NULL: the system's CAs */
     const char *cert_file, *key_file; /* NULL: no client certificate */
+    bool any_host_name;               /* insecure: the broker's certificate may be for any host */
     int64_t keepalive_ms;
     int64_t connect_timeout_ms;
     uint32_t max_incoming; /* bytes of a packet that an MQTT 5 broker may send us; 0: not said */

@@ -26,7 +26,7 @@ static void take_fault(struct mqtt *m, const struct mqtt_item *item, struct mqtt
 {
     mqtt_reject(m);
     m->target.now->turn++;
-    snprintf(m->text, sizeof(m->text), "%s", item->fault);
+    snprintf(m->text, sizeof(m->text), "%s", _(item->fault));
     ret->kind = MQTT_FAILED;
     ret->reason = REASON_PROTOCOL_ERROR;
     ret->text = m->text;

@@ -46,6 +46,7 @@ struct payload_state {
     const char *config; /* "current" or "fallback" */
     bool durable;
     bool clock_trusted;
+    bool any_host_name; /* the broker's host name is not verified */
 };
 
 struct payload_format {

@@ -347,6 +347,10 @@ static void json_state(const struct payload_identity *who, const struct payload_
     add_durable(out, state->durable);
     if (!state->clock_trusted)
         add_string(out, "clock", "untrusted");
+    if (state->any_host_name) {
+        buf_add_key(out, "insecure");
+        buf_adds(out, "[\"any_host_name\"]");
+    }
     buf_addc(out, '}');
 }
 

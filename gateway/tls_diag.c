@@ -185,12 +185,13 @@ static enum tls_diag_result failed(struct diag *d, int error)
                    o->host, o->port, (long long)((clock_mono_ms() - d->begun_mono_ms) / 1000));
     if (d->asked_for_cert)
         return cert_trouble(d, e != 0 ? openssl_reason() : _("it closed the connection"));
+    if (ERR_GET_LIB(e) == ERR_LIB_SSL &&
+        (reason == SSL_R_UNSUPPORTED_PROTOCOL || reason == SSL_R_TLSV1_ALERT_PROTOCOL_VERSION))
+        return say(d, TLS_DIAG_OTHER, "%s port %d speaks only TLS older than 1.2; the broker must be updated",
+                   o->host, o->port);
     if (is_alert(e))
         return say(d, TLS_DIAG_OTHER, "%s port %d refuses the TLS handshake: %s; see the broker's log",
                    o->host, o->port, openssl_reason());
-    if (ERR_GET_LIB(e) == ERR_LIB_SSL && reason == SSL_R_UNSUPPORTED_PROTOCOL)
-        return say(d, TLS_DIAG_OTHER, "%s port %d speaks only TLS older than 1.2; the broker must be updated",
-                   o->host, o->port);
     if (error == SSL_ERROR_SYSCALL || error == SSL_ERROR_ZERO_RETURN ||
         reason == SSL_R_UNEXPECTED_EOF_WHILE_READING)
         return say(d, TLS_DIAG_NO_TLS,
@@ -338,7 +339,7 @@ static enum tls_diag_result judge_host(struct diag *d)
     X509 *x = SSL_get0_peer_certificate(d->ssl);
     char names[200];
 
-    if (host_matches(x, host))
+    if (d->options->any_host_name || host_matches(x, host))
         return TLS_DIAG_OK;
     cert_names(x, names, sizeof(names));
     return say(d, TLS_DIAG_WRONG_HOST,
@@ -417,6 +418,7 @@ static enum tls_diag_result run(const struct tls_diag_options *options, struct e
     d.ctx = SSL_CTX_new(TLS_client_method());
     if (d.ctx != NULL) {
         SSL_CTX_set_min_proto_version(d.ctx, TLS1_2_VERSION);
+        SSL_CTX_set_cipher_list(d.ctx, TLS_DIAG_SUITES);
         /* The handshake goes on whatever the certificate is, so that all of it can be judged afterwards;
          * nothing is ever sent over this connection. */
         SSL_CTX_set_verify(d.ctx, SSL_VERIFY_NONE, NULL);

@@ -12,9 +12,13 @@
 #ifndef FG_TLS_DIAG_H
 #define FG_TLS_DIAG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "err.h"
+
+/* What we speak beside TLS 1.3: only suites that came with TLS 1.2. */
+#define TLS_DIAG_SUITES "TLSv1.2:!aNULL:!eNULL:!PSK:!SRP"
 
 enum tls_diag_result {
     TLS_DIAG_OK,          /* the handshake works now: the trouble lies elsewhere or has passed */
@@ -32,6 +36,7 @@ struct tls_diag_options {
     const char *host;
     int port;
     const char *ca_file, *cert_file, *key_file; /* as for mqtt.h */
+    bool any_host_name;                         /* likewise */
     int64_t timeout_ms;
 };
 

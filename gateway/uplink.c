@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mqtt_resolve.h"
 #include "text.h"
+#include "uplink_expiry.h"
 #include "uplink_link.h"
 #include "uplink_return.h"
 #include "uplink_session.h"
@@ -39,6 +40,7 @@ struct uplink {
     struct uplink_link link;
     struct uplink_session session;
     struct uplink_return home;
+    struct uplink_expiry expiry;
     struct buf will;
 };
 
@@ -244,6 +246,7 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
 static int64_t round_of(struct uplink *u)
 {
     const int64_t now = clock_mono_ms();
+    uplink_expiry_look(&u->expiry, &u->options, now);
     if (uplink_link_due(&u->link, now))
         begin_attempt(u);
     switch (u->link.state) {

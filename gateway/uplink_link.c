@@ -168,6 +168,7 @@ static enum tls_diag_result look_into_tls(struct uplink_link *l, const struct mq
         .ca_file = l->options->mqtt.ca_file,
         .cert_file = l->options->mqtt.cert_file,
         .key_file = l->options->mqtt.key_file,
+        .any_host_name = l->options->mqtt.any_host_name,
         .timeout_ms = DIAG_TIMEOUT_MS,
     };
     pulse_expect(l->pulse, RESOLVER_MS);

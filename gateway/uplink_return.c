@@ -6,6 +6,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "text.h"
 
 enum {
     LOOK_MS = 200,            /* how soon the uplink notices that the first broker took us */
@@ -83,7 +84,7 @@ int64_t uplink_return_look(struct uplink_return *r)
     } else if (e.kind == MQTT_FAILED || e.kind == MQTT_LOST) {
         failed(r, e.text);
     } else if (r->trying && now >= r->deadline_mono_ms) {
-        failed(r, "the attempt did not come to an end");
+        failed(r, _("the attempt did not come to an end"));
     }
     return r->trying || r->up ? now + LOOK_MS : r->next_mono_ms;
 }

@@ -258,6 +258,7 @@ static void encode_state(const struct uplink_send *s, bool online, uint64_t conn
         .config = o->config_state,
         .durable = status.durable,
         .clock_trusted = o->clock_trusted(o->context),
+        .any_host_name = o->mqtt.any_host_name,
     };
     buf_reset(out);
     o->format->state(&o->who, &state, out);

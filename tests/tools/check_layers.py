@@ -19,7 +19,7 @@ LEVELS = {
     0: ["err", "log", "clock", "text", "buf", "pulse", "decimal", "json"],
     1: ["sample", "layout", "queue", "seqset", "counter", "report", "aggregate"],
     2: ["drivers/", "store", "store_*", "schedule", "busload", "payload", "payload_*", "compress", "mqtt", "mqtt_*",
-        "tls_diag", "yaml_*"],
+        "tls_*", "yaml_*"],
     3: ["poller", "poller_*", "uplink", "uplink_*", "health", "health_*", "command", "command_*",
         "control", "control_*", "probe", "probe_*"],
     4: ["config", "config_*", "gateway", "gateway_*", "status", "status_*", "scan", "scan_*"],
@@ -40,7 +40,7 @@ DOORS = [
     (r"yaml\.h", r"gateway/yaml_doc\.c"),
     (r"systemd/.*", r"gateway/(health|log)\.c"),
     (r"zlib\.h", r"gateway/compress\.c"),
-    (r"openssl/.*", r"gateway/tls_diag\.c"),
+    (r"openssl/.*", r"gateway/tls_\w+\.c"),
     (r"libintl\.h", r"gateway/text\.h"),
     (r"cjson/.*", r"gateway/json\.[ch]"),
 ]

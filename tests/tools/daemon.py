@@ -62,7 +62,7 @@ class NotifySocket:
 class Daemon:
     """`fieldgate run` with a runtime folder of its own."""
 
-    def __init__(self, folder, config, binary=None, profiles=None, state_dir=None, first_retry_max_ms=200):
+    def __init__(self, folder, config, binary=None, profiles=None, state_dir=None, first_retry_max_ms=200, env=None):
         self.binary = binary or default_binary()
         self.config = config
         self.runtime = os.path.join(folder, "run")
@@ -72,7 +72,7 @@ class Daemon:
         self._env = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "STATE_DIRECTORY", "LANGUAGE")}
         self._notify = NotifySocket(os.path.join(folder, "notify"))
         self._env.update(LC_ALL="C.UTF-8", FIELDGATE_LOCALE_DIR=os.path.join(os.path.dirname(self.binary), "locale"), NOTIFY_SOCKET=self._notify.path,
-                         FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms))
+                         FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms), **(env or {}))
         self._child = Child([self.binary, "run", "--config", config, "--runtime-dir", self.runtime,
                              *self._options()], os.path.join(folder, "daemon.log"))
         self._started_at = 0.0
