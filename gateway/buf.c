@@ -30,9 +30,9 @@ bool buf_ok(const struct buf *b)
     return !b->failed;
 }
 
-void buf_reserve(struct buf *b, size_t n)
+static void grow(struct buf *b, size_t n)
 {
-    if (b->failed || (b->data && b->cap - b->len > n))
+    if (b->failed)
         return;
     size_t cap = b->cap ? b->cap : 64;
     while (cap - b->len <= n) {
@@ -53,10 +53,23 @@ void buf_reserve(struct buf *b, size_t n)
     b->cap = cap;
 }
 
+/* Inlined where bytes are added: a message of an uplink is made of thousands of short pieces. A buffer that
+ * has failed has room for nothing. */
+static inline bool room(struct buf *b, size_t n)
+{
+    if (b->failed || b->cap - b->len <= n)
+        grow(b, n);
+    return !b->failed;
+}
+
+void buf_reserve(struct buf *b, size_t n)
+{
+    room(b, n);
+}
+
 void buf_add(struct buf *b, const void *bytes, size_t n)
 {
-    buf_reserve(b, n);
-    if (b->failed)
+    if (!room(b, n))
         return;
     if (n)
         memcpy(b->data + b->len, bytes, n);
@@ -71,7 +84,10 @@ void buf_adds(struct buf *b, const char *text)
 
 void buf_addc(struct buf *b, char c)
 {
-    buf_add(b, &c, 1);
+    if (!room(b, 1))
+        return;
+    b->data[b->len++] = c;
+    b->data[b->len] = '\0';
 }
 
 void buf_addf(struct buf *b, const char *format, ...)
@@ -155,11 +171,23 @@ static void add_json_ascii(struct buf *b, unsigned char c)
     }
 }
 
+/* How many bytes at s stand for themselves in a JSON string. */
+static size_t plain_length(const unsigned char *s)
+{
+    const unsigned char *at = s;
+    while (*at >= 0x20 && *at < 0x7F && *at != '"' && *at != '\\')
+        at++;
+    return (size_t)(at - s);
+}
+
 void buf_add_json(struct buf *b, const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
-    size_t n = strlen(text);
+    size_t plain = plain_length(s);
     buf_addc(b, '"');
+    buf_add(b, s, plain); /* mostly all of it */
+    s += plain;
+    size_t n = strlen((const char *)s);
     while (n) {
         size_t len = utf8_length(s, n);
         if (len == 0)
