@@ -104,6 +104,10 @@ $(B)/bench/bench_store: tests/bench/bench_store.c tests/bench/bench_values.h $(B
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -Wl,--wrap=clock_mono_ms,--wrap=pthread_cond_timedwait,--wrap=sqlite3_step \
 	  -o $@ $< $(B)/libfieldgate.a $(LIBS)
 
+$(B)/bench/bare_paho: tests/bench/bare_paho.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lpaho-mqtt3as -lpthread
+
 $(B)/bench/%: tests/bench/%.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lmodbus

@@ -222,7 +222,7 @@ static const struct config_key batch_keys[] = {
     {"max_samples", CONFIG_INT, AT(struct config_uplink, batch_samples), .otherwise = "100", .min = 1,
      .max = 10000, .text = "Samples and events in one message at most."},
     {"max_bytes", CONFIG_SIZE, AT(struct config_uplink, batch_bytes), .otherwise = "32KiB", .min = KIB(1),
-     .max = MIB(16), .text = "Size of one message at most, before compression."},
+     .max = MIB(16), .text = "Size of one message at most, as it is sent."},
     {"max_delay", CONFIG_DURATION, .shown = true, AT(struct config_uplink, batch_delay_ms), .otherwise = "1s",
      .max = MINUTES(10), .text = "How long a live sample may wait for others."},
 };

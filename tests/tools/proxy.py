@@ -24,6 +24,7 @@ import threading
 
 CHUNK = 4096
 BUFFER = 32768  # a radio does not hold megabytes on the way
+LATE_S = 0.03  # by so much we may be late, on a busy machine, and still make up for it
 UP, DOWN = "up", "down"
 BOTH = (UP, DOWN)
 
@@ -45,8 +46,8 @@ class _Way:
             await asyncio.sleep(self.delay_s)
         if self.bytes_per_s:
             now = asyncio.get_running_loop().time()
-            self._free_at = max(self._free_at, now) + count / self.bytes_per_s
-            await asyncio.sleep(self._free_at - now)
+            self._free_at = max(self._free_at, now - LATE_S) + count / self.bytes_per_s
+            await asyncio.sleep(max(0.0, self._free_at - now))
         await self.open.wait()
 
 
