@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Holds documents to what machines can check: the examples of docs/MQTT.md are valid messages by config/schema/,
-the quality words there are those of the sources, and the man pages are clean.
+the quality words there are those of the sources, the tests named in docs/PAINS.md exist, and the man pages are clean.
 
 Usage: check_docs.py [tree]        Exit 0 when all is well, 1 with one line per problem. A missing mandoc is a SKIP.
 """
@@ -16,6 +16,7 @@ import jsonschema
 
 EXAMPLES = ["data", "data", "birth", "state"]  # in the order in which docs/MQTT.md shows them
 UNPUBLISHED = {"good", "not_due"}      # a good value has no word, and a point that was not due is absent
+PAINS = 25                             # rows of docs/PAINS.md
 
 
 def check_examples(tree, text, bad):
@@ -45,6 +46,22 @@ def check_quality_words(tree, text, bad):
         bad(f"docs/MQTT.md: gateway/sample.h has no quality word {word}")
 
 
+def check_pains(tree, bad):
+    """Each row names tests, and each of them exists in the file that is named."""
+    rows = re.findall(r"^\| (\d+) \|(.*)$", (tree / "docs" / "PAINS.md").read_text(encoding="utf-8"), re.M)
+    if [int(number) for number, _ in rows] != list(range(1, PAINS + 1)):
+        bad(f"docs/PAINS.md: the rows are not numbered 1 to {PAINS}")
+    files = {path.name: path for folder in ("unit", "integration", "faults") for path in (tree / "tests" / folder).iterdir()}
+    for number, row in rows:
+        tests = re.findall(r"`(test_\w+\.(?:c|py)): (\w+)`", row)
+        if not tests:
+            bad(f"docs/PAINS.md: row {number} names no test")
+        for file, name in tests:
+            text = files[file].read_text(encoding="utf-8") if file in files else ""
+            if not re.search(rf"^(?:static void|def) {name}\(", text, re.M):
+                bad(f"docs/PAINS.md: row {number}: there is no test {name} in {file}")
+
+
 def check_man_pages(tree, bad):
     if shutil.which("mandoc") is None:
         print("SKIP: man pages: mandoc is not installed")
@@ -63,12 +80,13 @@ def main(argv):
     text = (tree / "docs" / "MQTT.md").read_text(encoding="utf-8")
     check_examples(tree, text, problems.append)
     check_quality_words(tree, text, problems.append)
+    check_pains(tree, problems.append)
     check_man_pages(tree, problems.append)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         return 1
-    print("docs: examples, quality words and man pages agree")
+    print("docs: examples, quality words, named tests and man pages agree")
     return 0
 
 
