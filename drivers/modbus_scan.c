@@ -26,6 +26,9 @@ static const uint8_t factory_units[] = {1,  2,  3,  4,  10, 11, 14, 20, 43,  44,
 static const struct modbus_line usual_lines[] = {{9600, "8N1"}, {4800, "8N1"}, {19200, "8E1"},
                                                  {9600, "8E1"}, {2400, "8N1"}, {115200, "8N1"}};
 
+/* At which a device answers that has TCP itself and no line behind it. */
+static const uint8_t direct_units[] = {255, 0};
+
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
 /* ---- the plan ---- */
@@ -92,6 +95,11 @@ static bool is_factory(const struct modbus_scan_options *o, int unit)
     return false;
 }
 
+static bool is_direct(const struct modbus_scan_options *o, int unit)
+{
+    return !o->serial && (unit == direct_units[0] || unit == direct_units[1]);
+}
+
 static bool has_try(const struct builder *b, const struct modbus_scan_try *t)
 {
     for (size_t i = 0; i < b->plan->count; i++) {
@@ -118,11 +126,14 @@ static void append(struct builder *b, const struct modbus_scan_try *t)
     p->tries[p->count++] = *t;
 }
 
-static struct modbus_scan_try make_try(const struct modbus_line *line, int unit, uint8_t function,
+static struct modbus_scan_try make_try(const struct builder *b, size_t line, int unit, uint8_t function,
                                        uint16_t address)
 {
-    return (struct modbus_scan_try){
-        .line = *line, .unit = (uint8_t)unit, .function = function, .address = address};
+    return (struct modbus_scan_try){.line = b->lines[line],
+                                    .unit = (uint8_t)unit,
+                                    .function = function,
+                                    .address = address,
+                                    .wait_ms = b->o->wait_ms};
 }
 
 /* What makers deliver: setting, unit and a register that is there. */
@@ -137,7 +148,7 @@ static void add_known(struct builder *b)
                     continue;
                 if (o->serial && !same_line(&k->line, &b->lines[l]))
                     continue;
-                struct modbus_scan_try t = make_try(&b->lines[l], k->unit, function, k->address);
+                struct modbus_scan_try t = make_try(b, l, k->unit, function, k->address);
                 t.patient = true;
                 if (!has_try(b, &t))
                     append(b, &t);
@@ -149,7 +160,7 @@ static void add_any_address(struct builder *b)
     for (size_t l = 0; l < b->line_count; l++)
         for (uint8_t function = 3; function <= 4; function++)
             for (int unit = 255; unit >= 248; unit--) {
-                struct modbus_scan_try t = make_try(&b->lines[l], unit, function, 0);
+                struct modbus_scan_try t = make_try(b, l, unit, function, 0);
                 t.any_address = true;
                 append(b, &t);
             }
@@ -160,8 +171,13 @@ static void add_factory(struct builder *b, size_t line, uint8_t function)
     const struct modbus_scan_options *o = b->o;
     for (size_t i = 0; i < COUNT(factory_units) + o->known_count; i++) {
         int unit = i < COUNT(factory_units) ? factory_units[i] : o->known[i - COUNT(factory_units)].unit;
-        struct modbus_scan_try t = make_try(&b->lines[line], unit, function, 0);
+        struct modbus_scan_try t = make_try(b, line, unit, function, 0);
         if (unit > 0 && in_units(o, unit) && !has_try(b, &t))
+            append(b, &t);
+    }
+    for (size_t i = 0; i < COUNT(direct_units); i++) {
+        struct modbus_scan_try t = make_try(b, line, direct_units[i], function, 0);
+        if (is_direct(o, t.unit) && in_units(o, t.unit))
             append(b, &t);
     }
 }
@@ -170,8 +186,9 @@ static void add_rest(struct builder *b, size_t line, uint8_t function)
 {
     const struct modbus_scan_options *o = b->o;
     for (int unit = o->first_unit; unit <= o->last_unit; unit++) {
-        struct modbus_scan_try t = make_try(&b->lines[line], unit, function, 0);
-        if (!is_factory(o, unit))
+        struct modbus_scan_try t = make_try(b, line, unit, function, 0);
+        bool reserved = unit == 0 || unit > 247;
+        if (!is_factory(o, unit) && !reserved)
             append(b, &t);
     }
 }
@@ -182,8 +199,9 @@ int modbus_scan_plan(const struct modbus_scan_options *options, struct modbus_sc
     int most = options->serial ? 247 : 255;
     struct builder b = {.o = options, .plan = ret};
     *ret = (struct modbus_scan_plan){0};
-    if (options->first_unit < 0 || options->last_unit > most || options->first_unit > options->last_unit)
-        return err_note(note, FG_EINVALID, "units are %d to %d", options->serial ? 1 : 0, most);
+    int least = options->serial ? 1 : 0;
+    if (options->first_unit < least || options->last_unit > most || options->first_unit > options->last_unit)
+        return err_note(note, FG_EINVALID, "units are %d to %d", least, most);
     for (size_t i = 0; i < options->line_count; i++)
         if (modbus_line_check(&options->lines[i], note) < 0)
             return FG_EINVALID;
@@ -214,14 +232,23 @@ static int64_t wait_for(const struct modbus_scan_try *t, enum modbus_protocol pr
 {
     if (t->slow)
         return WAIT_AGAIN_MS;
+    if (t->wait_ms > 0)
+        return t->wait_ms;
     if (protocol != MODBUS_RTU)
         return WAIT_SOCKET_MS;
     return t->patient || t->any_address ? WAIT_PATIENT_MS : WAIT_SERIAL_MS;
 }
 
+bool modbus_scan_fits(const struct modbus_scan_try *t, enum modbus_protocol protocol)
+{
+    return protocol == MODBUS_TCP || t->any_address || (t->unit >= 1 && t->unit <= 247);
+}
+
 int64_t modbus_scan_cost_ms(const struct modbus_scan_try *t, enum modbus_protocol protocol)
 {
     int64_t wait = wait_for(t, protocol);
+    if (!modbus_scan_fits(t, protocol))
+        return 0;
     if (protocol == MODBUS_RTU)
         wait += OVERHEAD_MS + modbus_line_chars_us(&t->line, MODBUS_FRAME_REQUEST_RTU) / 1000;
     return wait;

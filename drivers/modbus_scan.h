@@ -11,8 +11,10 @@
  * Likely things come first: what makers deliver (setting and unit from the profiles), then all units known
  * from factories at every setting, then all the rest. Within one setting function 3 goes to all units before
  * function 4 does: so a late answer has time to arrive before the same unit is asked again, and is known as
- * late. Units 248 to 255 are not for addresses of their own: many sensors answer there whatever their number
- * is, so they are tried only when the user says that a single device is connected.
+ * late. On a line units 248 to 255 are not for addresses of their own: many sensors answer there whatever
+ * their number is, so they are tried only when the user says that a single device is connected. On TCP 255
+ * and 0 are what a device without a line behind it is asked at (Messaging on TCP/IP Implementation Guide
+ * V1.0b, 4.4.2.2); a unit behind a box still has one of 1 to 247, and 248 to 254 are reserved.
  */
 #ifndef FG_MODBUS_SCAN_H
 #define FG_MODBUS_SCAN_H
@@ -37,6 +39,7 @@ struct modbus_scan_options {
     int first_unit, last_unit; /* inclusive */
     bool quick;                /* nothing but units known from factories */
     bool single;               /* 248..255, too */
+    uint16_t wait_ms;          /* for each answer; 0: as long as usual */
     bool serial;               /* false: there are no line settings */
 };
 
@@ -47,6 +50,7 @@ struct modbus_scan_try {
     bool patient;     /* likely enough to wait longer */
     bool slow;        /* known to answer late: wait long */
     bool any_address; /* whoever answers here says nothing of its number */
+    uint16_t wait_ms; /* for the first byte of an answer; 0: as long as usual */
 };
 
 struct modbus_scan_plan {
@@ -58,6 +62,8 @@ struct modbus_scan_plan {
 int modbus_scan_plan(const struct modbus_scan_options *options, struct modbus_scan_plan *ret,
                      struct err_note *note);
 void modbus_scan_plan_free(struct modbus_scan_plan *p);
+/* Whether the try makes sense when we speak so: 255 and 0 are units on TCP, but calls to all on a line. */
+bool modbus_scan_fits(const struct modbus_scan_try *t, enum modbus_protocol protocol);
 /* How long a try that nobody answers takes, about. */
 int64_t modbus_scan_cost_ms(const struct modbus_scan_try *t, enum modbus_protocol protocol);
 

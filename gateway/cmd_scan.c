@@ -21,7 +21,9 @@ struct scan_options {
     size_t baud_count;
     char formats[LIST_MAX][4];
     size_t format_count;
-    int first_unit, last_unit; /* 0: not said */
+    bool units_said;
+    int first_unit, last_unit;
+    int wait_ms; /* 0: not said */
     bool quick, single;
 };
 
@@ -30,7 +32,8 @@ static void usage(FILE *out)
     fprintf(
         out,
         _("usage: fieldgate scan PORT|HOST[:PORT]|BUS [--baud N,..] [--format F,..] [--units A-B] [--quick]\n"
-          "                      [--single] [--config FILE] [--profiles DIR] [--runtime-dir DIR]\n\n"
+          "                      [--single] [--wait 70ms] [--config FILE] [--profiles DIR] [--runtime-dir "
+          "DIR]\n\n"
           "Finds Modbus devices without knowing their number, speed or parity: /dev/ttyUSB0, "
           "192.168.1.20:502,\n"
           "or the name of a bus in the configuration. Likely settings come first. It only reads, never "
@@ -41,7 +44,10 @@ static void usage(FILE *out)
           "  --baud N,..    only these speeds          --format F,..  only these: 8N1, 8E1, 8O1, 8N2\n"
           "  --units A-B    only these unit numbers    --quick        only numbers that sensors are sold "
           "with\n"
-          "  --single       one device is connected: also ask at 248 to 255, where many answer to all\n"));
+          "  --single       one device is connected: also ask at 248 to 255, where many answer to all\n"
+          "  --wait TIME    how long to wait for each answer: 1ms to 10000ms (usually 70ms on a line, 300ms "
+          "on "
+          "TCP)\n"));
 }
 
 /* ---- options ---- */
@@ -69,7 +75,17 @@ static bool parse_units(const char *text, struct scan_options *o)
     o->first_unit = o->last_unit = (int)strtol(text, &end, 10);
     if (*end == '-')
         o->last_unit = (int)strtol(end + 1, &end, 10);
-    return *end == '\0' && o->first_unit >= 1 && o->last_unit >= o->first_unit && o->last_unit <= 247;
+    o->units_said = true;
+    return end != text && *end == '\0' && o->first_unit >= 0 && o->last_unit >= o->first_unit &&
+           o->last_unit <= 255;
+}
+
+static bool parse_wait(const char *text, struct scan_options *o)
+{
+    char *end;
+    long ms = strtol(text, &end, 10);
+    o->wait_ms = (int)ms;
+    return strcmp(end, "ms") == 0 && ms >= 1 && ms <= 10000;
 }
 
 static bool take_option(int c, char *argument, struct scan_options *o)
@@ -94,6 +110,9 @@ static bool take_option(int c, char *argument, struct scan_options *o)
     case 'u':
         good = parse_units(argument, o);
         break;
+    case 'w':
+        good = parse_wait(argument, o);
+        break;
     case 'q':
         o->quick = true;
         break;
@@ -117,6 +136,7 @@ static int parse_options(int argc, char **argv, struct scan_options *o)
         {"baud", required_argument, NULL, 'b'},
         {"format", required_argument, NULL, 'f'},
         {"units", required_argument, NULL, 'u'},
+        {"wait", required_argument, NULL, 'w'},
         {"quick", no_argument, NULL, 'q'},
         {"single", no_argument, NULL, 's'},
         {"help", no_argument, NULL, 'h'},
@@ -251,17 +271,23 @@ static void choose_lines(const struct scan_options *o, struct modbus_scan_option
 static int make_plan(const struct scan_run *r, const struct scan_options *o, struct modbus_scan_plan *ret)
 {
     struct err_note note = {0};
+    const bool serial = r->place.protocol == MODBUS_RTU;
     struct modbus_scan_known *known = calloc(r->profiles.count + 1, sizeof *known);
     if (!known)
         return FG_ENOMEM;
     struct modbus_scan_options options = {.known = known,
                                           .known_count = collect_known(&r->profiles, known),
-                                          .first_unit = o->first_unit ? o->first_unit : 1,
-                                          .last_unit = o->last_unit ? o->last_unit : 247,
+                                          .first_unit = serial ? 1 : 0,
+                                          .last_unit = serial ? 247 : 255,
+                                          .wait_ms = (uint16_t)o->wait_ms,
                                           .quick = o->quick,
                                           .single = o->single,
-                                          .serial = r->place.protocol == MODBUS_RTU};
-    if (options.serial)
+                                          .serial = serial};
+    if (o->units_said) {
+        options.first_unit = o->first_unit;
+        options.last_unit = o->last_unit;
+    }
+    if (serial)
         choose_lines(o, &options);
     int err = modbus_scan_plan(&options, ret, &note);
     if (err < 0)

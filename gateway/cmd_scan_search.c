@@ -159,6 +159,8 @@ static void run_tries(struct scan_run *r, const struct modbus_scan_try *tries, s
     for (size_t i = 0; i < count && goes_on(r); i++) {
         scan_hold_renew(&r->hold);
         scan_progress_step(&r->progress, &tries[i], r->place.protocol);
+        if (!modbus_scan_fits(&tries[i], r->place.protocol))
+            continue;
         if (!is_known(r, &tries[i]))
             try_one(r, &tries[i]);
         notice_every_unit(r, &tries[i]);

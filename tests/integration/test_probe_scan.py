@@ -285,6 +285,30 @@ def test_what_scan_prints_can_be_used_as_it_is(stage):
     assert done.returncode == 0 and "soil_moisture" in done.stdout, done
 
 
+def test_a_scan_of_every_number_at_several_settings_comes_to_its_end(stage):
+    """All of it, with a short wait: an answer that comes too late for that is noticed and its unit asked again."""
+    stage.farm.add_rtu("field", stage.path("ttyFIELD"))
+    stage.farm.add_device("low", "field", 5, "counter", setting=(57600, "8N1"))
+    stage.farm.add_device("odd", "field", 211, soil_probe(211), setting=(115200, "8O1"))
+    stage.farm.add_device("last", "field", 247, "counter", setting=(57600, "8N1"))
+    stage.farm.start()
+    done = scan(stage, stage.path("ttyFIELD"), "--wait", "4ms", "--baud", "115200,57600", "--format", "8N1,8E1,8O1",
+                "--units", "1-247")
+    assert done.returncode == 0, done
+    assert sorted(d["unit"] for d in pasted(done)["devices"]) == [5, 211, 247], done.stdout
+    assert next(d["line"] if "line" in d else pasted(done)["buses"][0] for d in pasted(done)["devices"]
+                if d["unit"] == 211)["format"] == "8O1"
+    never_written(stage)
+
+
+def test_a_host_that_answers_only_at_255_is_found(stage):
+    stage.farm.add_tcp("box")
+    stage.farm.add_device("meter", "box", 255, "eastron-sdm120")
+    stage.farm.start()
+    done = scan(stage, "127.0.0.1:%d" % stage.farm.buses["box"].port, "--wait", "20ms")
+    assert done.returncode == 0 and [d["unit"] for d in pasted(done)["devices"]] == [255], done
+
+
 def test_quick_scan_looks_only_for_numbers_that_sensors_are_sold_with(stage):
     stage.farm.add_rtu("field", stage.path("ttyFIELD"))
     stage.farm.add_device("rain", "field", 192, "counter")
@@ -413,7 +437,8 @@ def test_scan_of_a_port_that_another_program_holds_says_so(stage):
 
 
 def test_scan_wants_sense(stage):
-    for words in (("x", "--units", "0-9"), ("x", "--units", "1-300"), ("/dev/x", "--baud", "12345"),
+    for words in (("/dev/x", "--units", "0-9"), ("/dev/x", "--units", "1-248"), ("x", "--units", "1-300"),
+                  ("x", "--wait", "5"), ("/dev/x", "--baud", "12345"),
                   ("/dev/x", "--format", "9N1"), (), ("a", "b")):
         assert run(stage, "scan", *words).returncode == 64, words
 

@@ -145,6 +145,31 @@ static void a_host_has_no_line_settings(void **state)
     modbus_scan_plan_free(&p);
 }
 
+/* A device that has TCP itself may listen to nothing else; behind a box these are calls to all. */
+static void on_tcp_255_and_0_are_asked_too_but_not_what_is_reserved(void **state)
+{
+    (void)state;
+    struct modbus_scan_options o = full();
+    o.serial = false;
+    o.first_unit = 0;
+    o.last_unit = 255;
+    o.wait_ms = 5;
+    struct modbus_scan_plan p = plan_of(&o);
+    int direct = 0;
+    for (size_t i = 0; i < p.count; i++) {
+        const struct modbus_scan_try *t = &p.tries[i];
+        bool is_direct = t->unit == 0 || t->unit == 255;
+        assert_true(is_direct || t->unit <= 247);
+        assert_true(!is_direct || i < p.likely);
+        direct += is_direct;
+        assert_true(modbus_scan_fits(t, MODBUS_TCP));
+        assert_int_equal(modbus_scan_fits(t, MODBUS_RTU_OVER_TCP), !is_direct);
+        assert_int_equal(modbus_scan_cost_ms(t, MODBUS_TCP), 5);
+    }
+    assert_int_equal(direct, 4);
+    modbus_scan_plan_free(&p);
+}
+
 static void nonsense_is_refused_with_a_word(void **state)
 {
     (void)state;
@@ -279,6 +304,7 @@ int main(void)
         cmocka_unit_test(addresses_for_all_are_asked_only_for_a_single_device_and_marked),
         cmocka_unit_test(settings_and_units_can_be_narrowed),
         cmocka_unit_test(a_host_has_no_line_settings),
+        cmocka_unit_test(on_tcp_255_and_0_are_asked_too_but_not_what_is_reserved),
         cmocka_unit_test(nonsense_is_refused_with_a_word),
         cmocka_unit_test(an_answer_of_any_kind_is_a_device),
         cmocka_unit_test(a_device_that_answers_too_late_is_noticed),
