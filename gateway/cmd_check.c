@@ -86,15 +86,30 @@ static void print_loads(const struct config *c)
     }
 }
 
+static void show_day(const struct config *c, size_t uplink, enum config_traffic which, char ret[32])
+{
+    const double day = (double)config_traffic(c, uplink, which) * 86.4;
+    snprintf(ret, 32, day < 1e6 ? "%.0f kB" : "%.1f MB", day < 1e6 ? day / 1e3 : day / 1e6);
+}
+
 /* Mobile data is paid for by the month, and bought by the day. */
 static void print_traffic(const struct config *c)
 {
     for (size_t i = 0; i < c->uplink_count && c->device_count > 0; i++) {
-        const double day = (double)config_traffic(c, i) * 86.4;
-        if (day < 1e6)
-            printf(_("uplink %s: about %.0f kB of readings a day\n"), c->uplinks[i].name, day / 1e3);
+        char most[32], least[32], without[32];
+        show_day(c, i, CONFIG_TRAFFIC_MOST, most);
+        show_day(c, i, CONFIG_TRAFFIC_LEAST, least);
+        show_day(c, i, CONFIG_TRAFFIC_WITHOUT_RULES, without);
+        if (strcmp(most, without) == 0 && strcmp(least, without) == 0)
+            printf(_("uplink %s: about %s of readings a day\n"), c->uplinks[i].name, most);
+        else if (strcmp(most, least) == 0)
+            printf(_("uplink %s: about %s of readings a day; %s without aggregate:\n"), c->uplinks[i].name,
+                   most, without);
         else
-            printf(_("uplink %s: about %.1f MB of readings a day\n"), c->uplinks[i].name, day / 1e6);
+            printf(_("uplink %s: from %s of readings a day, when nothing changes, to %s, when all does; %s "
+                     "without "
+                     "report: and aggregate:\n"),
+                   c->uplinks[i].name, least, most, without);
     }
 }
 

@@ -175,9 +175,11 @@ void config_problems_print(const struct config_problems *p, struct buf *out);
 int config_expand(struct config *c, const char *gateway_id);
 /* What the enabled devices of a bus need of its time, with usual latencies. FG_ENOTFOUND without any. */
 int config_bus_load(const struct config *c, size_t bus, struct busload *ret);
+/* With report rules traffic depends on what is measured: everything changes all the time, or nothing ever. */
+enum config_traffic { CONFIG_TRAFFIC_MOST, CONFIG_TRAFFIC_LEAST, CONFIG_TRAFFIC_WITHOUT_RULES };
 /* What the readings take of an uplink's link once they fill its messages, about: thousandths of a byte a
  * second. */
-int64_t config_traffic(const struct config *c, size_t uplink);
+int64_t config_traffic(const struct config *c, size_t uplink, enum config_traffic which);
 /* The layout text (layout.h) of the enabled devices, in configuration order. */
 void config_layout(const struct config *c, struct buf *out);
 /* What is in effect, defaults included, as YAML that can be loaded again. Secrets never appear: only their

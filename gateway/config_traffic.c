@@ -3,40 +3,67 @@
 #include <string.h>
 
 #include "config_load.h"
+#include "config_rule.h"
 #include "config_value.h"
 #include "text.h"
 
 /* Bytes in a full message of docs/MQTT.md: a sample beside its device's name and its points, a point beside
  * its name. Measured in docs/BENCHMARKS.md: within 3 % for the shipped soil and air profiles. */
 enum { SAMPLE_BYTES = 59, POINT_BYTES = 9 };
+/* What statistics add to a point, and a rule to a sample: `suppressed`, and `from` where it sums up. */
+enum { STATS_BYTES = 38, SUPPRESSED_BYTES = 16, FROM_BYTES = 20 };
 /* What gzip leaves of slow readings is an eighth; of restless ones, more. */
 enum { GZIP_LEAVES = 6 };
 
-static int64_t interval(const struct config_device *d, const struct point *p)
+/* How often something is sent of a point, and how many bytes it then takes. */
+struct flow {
+    int64_t every_ms, bytes;
+    bool held; /* less often than it is read */
+    bool summed;
+};
+
+static struct flow flow_of(const struct config_device *d, size_t point, enum config_traffic which)
 {
-    int64_t ms = p->every_ms > 0 ? p->every_ms : d->every_ms;
-    return ms > 0 ? ms : 1;
+    const struct point *p = &d->points[point];
+    const struct config_rule rule = config_rule(d, point);
+    struct flow f = {.every_ms = rule.every_ms, .bytes = (int64_t)strlen(p->name) + POINT_BYTES};
+    if (which != CONFIG_TRAFFIC_WITHOUT_RULES && rule.kind == CONFIG_RULE_AGGREGATE) {
+        f.every_ms = rule.window_ms;
+        f.bytes += p->counter ? 0 : STATS_BYTES;
+        f.summed = true;
+    } else if (which == CONFIG_TRAFFIC_LEAST && rule.kind == CONFIG_RULE_REPORT &&
+               rule.at_least_ms > rule.every_ms) {
+        f.every_ms = rule.at_least_ms;
+    }
+    f.held = f.every_ms > rule.every_ms;
+    if (f.every_ms < 1)
+        f.every_ms = 1;
+    return f;
 }
 
 /* Millionths of a byte a second. */
-static int64_t device_rate(const struct config_device *d)
+static int64_t device_rate(const struct config_device *d, enum config_traffic which)
 {
-    int64_t rate = 0, shortest_ms = INT64_MAX;
+    bool held = false, summed = false;
+    int64_t rate = 0, shortest_ms = INT64_MAX, sample = (int64_t)strlen(d->name) + SAMPLE_BYTES;
     for (size_t i = 0; i < d->point_count; i++) {
-        const int64_t ms = interval(d, &d->points[i]);
-        rate += (int64_t)(strlen(d->points[i].name) + POINT_BYTES) * 1000000000 / ms;
-        if (ms < shortest_ms)
-            shortest_ms = ms;
+        const struct flow f = flow_of(d, i, which);
+        rate += f.bytes * 1000000000 / f.every_ms;
+        held |= f.held;
+        summed |= f.summed;
+        if (f.every_ms < shortest_ms)
+            shortest_ms = f.every_ms;
     }
-    return rate + (int64_t)(strlen(d->name) + SAMPLE_BYTES) * 1000000000 / shortest_ms;
+    sample += (held ? SUPPRESSED_BYTES : 0) + (summed ? FROM_BYTES : 0);
+    return rate + sample * 1000000000 / shortest_ms;
 }
 
-int64_t config_traffic(const struct config *c, size_t uplink)
+int64_t config_traffic(const struct config *c, size_t uplink, enum config_traffic which)
 {
     int64_t rate = 0;
     for (size_t i = 0; i < c->device_count; i++)
         if (c->devices[i].enabled && c->devices[i].point_count > 0)
-            rate += device_rate(&c->devices[i]);
+            rate += device_rate(&c->devices[i], which);
     return rate / 1000 / (c->uplinks[uplink].gzip ? GZIP_LEAVES : 1);
 }
 
@@ -79,7 +106,7 @@ static void warn(const struct config_loader *l, size_t uplink, int64_t arrives)
 void config_check_traffic(const struct config_loader *l)
 {
     for (size_t i = 0; i < l->config->uplink_count; i++) {
-        const int64_t arrives = config_traffic(l->config, i) / 1000;
+        const int64_t arrives = config_traffic(l->config, i, CONFIG_TRAFFIC_MOST) / 1000;
         if (l->config->uplinks[i].max_rate > 0 && l->config->uplinks[i].max_rate <= arrives)
             warn(l, i, arrives);
     }

@@ -19,6 +19,28 @@ static void a_good_file_is_summed_up_with_the_load_of_its_buses_and_links(void *
     cmd_fini(&o);
 }
 
+static void rules_are_summed_up_with_the_bytes_that_they_save(void **state)
+{
+    struct outcome o;
+    cmd_call(*state, cmd_check, ARGS("check", "--config", GOLDEN "/good_rules.yaml"), &o);
+    assert_int_equal(o.code, CMD_DONE);
+    assert_non_null(strstr(o.out, "uplink province: from "));
+    assert_non_null(strstr(o.out, " of readings a day, when nothing changes, to "));
+    assert_non_null(strstr(o.out, " without report: and aggregate:\n"));
+    cmd_fini(&o);
+}
+
+static void show_prints_the_rules_in_effect(void **state)
+{
+    struct outcome o;
+    cmd_call(*state, cmd_show, ARGS("show", "--config", GOLDEN "/good_rules.yaml"), &o);
+    assert_int_equal(o.code, CMD_DONE);
+    assert_non_null(strstr(o.out, "    report:\n      change: 0.2\n      at_least: 15min\n"));
+    assert_non_null(strstr(o.out, "        report:\n          at_least: 15min\n"));
+    assert_non_null(strstr(o.out, "    aggregate: 5min\n"));
+    cmd_fini(&o);
+}
+
 static void errors_go_to_stderr_and_exit_with_78(void **state)
 {
     struct outcome o;
@@ -97,6 +119,8 @@ int main(void)
 #define WITH_FOLDER(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
     const struct CMUnitTest tests[] = {
         WITH_FOLDER(a_good_file_is_summed_up_with_the_load_of_its_buses_and_links),
+        WITH_FOLDER(rules_are_summed_up_with_the_bytes_that_they_save),
+        WITH_FOLDER(show_prints_the_rules_in_effect),
         WITH_FOLDER(errors_go_to_stderr_and_exit_with_78),
         WITH_FOLDER(warnings_fail_only_when_strict),
         WITH_FOLDER(wrong_usage_exits_with_64_and_help_with_0),
