@@ -11,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mqtt_names.h"
+
 static const struct {
     const char *prefix;
     bool tls, websocket;
@@ -112,7 +114,7 @@ int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address 
     unsigned count = 0;
 
     snprintf(port, sizeof(port), "%d", url->port);
-    int rc = getaddrinfo(url->host, port, &hints, &list);
+    int rc = mqtt_names_ask(url->host, port, &hints, &list);
     if (rc != 0) {
         const char *why = rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc);
         return err_note(note, FG_ENOTFOUND, "name %s: %s; check the spelling, DNS and the link", url->host,

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "mqtt_names.h"
+
 enum { PROBE_MS = 1000 };
 
 static char *copy(const char *text)
@@ -142,13 +144,15 @@ int mqtt_target_find(struct mqtt_target *t, struct err_note *note)
 {
     int rc = check_files(t, note);
 
-    return rc < 0 ? rc : mqtt_resolve(&t->now->url, t->now->turn, &t->address, note);
+    if (rc == 0)
+        rc = mqtt_resolve(&t->now->url, t->now->turn, &t->address, note);
+    if (rc == 0)
+        mqtt_names_know(t->now->url.host, (const struct sockaddr *)&t->address.addr, t->address.len);
+    return rc;
 }
 
 /* For plain MQTT Paho gets the address that was found. For TLS and websockets it needs the name itself
- * (server name, host check, Host header) and so asks the resolver once more, under its global lock; but the
- * resolver has just answered us. A better cure would be a listener of our own on loopback, or Paho's proxy
- * option. */
+ * (server name, host check, Host header), and finds its address by way of mqtt_names. */
 void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size)
 {
     const struct mqtt_url *u = &t->now->url;

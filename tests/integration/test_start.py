@@ -4,10 +4,13 @@
 import os
 import signal
 import subprocess
+import time
 
 import pytest
 
 import settings as config_file
+from broker import Broker
+from certs import Authority
 from proc import free_port
 
 READY_WITHIN = 2.0
@@ -113,8 +116,12 @@ HANGING_RESOLVER = """
 
 int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
 {
-    while (name && strstr(name, "hangs.example"))
+    static _Atomic int asked;
+    const char *once = name && strstr(name, "once.example") ? name : NULL;
+    while ((name && strstr(name, "hangs.example")) || (once && asked++ > 0))
         pause();
+    if (once)
+        name = "127.0.0.1";
     int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
     return real(name, port, hints, ret);
@@ -122,20 +129,46 @@ int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints
 """
 
 
-def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, monkeypatch):
-    """In an outage the name server is out of reach, too."""
+def start_with_hanging_resolver(stage, monkeypatch):
+    """hangs.example never gets an answer, once.example only the first time: 127.0.0.1."""
     source, library = stage.path("hang.c"), stage.path("hang.so")
     with open(source, "w", encoding="utf-8") as file:
         file.write(HANGING_RESOLVER)
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
-    stage.counter_farm(1)
-    stage.configure(settings_without_broker(stage, "mqtt://hangs.example:1883"))
     monkeypatch.setenv("LD_PRELOAD", library)
     monkeypatch.setenv("ASAN_OPTIONS", "verify_asan_link_order=0")
     stage.start_daemon()
     monkeypatch.undo()
+
+
+def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, monkeypatch):
+    """In an outage the name server is out of reach, too."""
+    stage.counter_farm(1)
+    stage.configure(settings_without_broker(stage, "mqtt://hangs.example:1883"))
+    start_with_hanging_resolver(stage, monkeypatch)
     first = stage.daemon.status()["started_ts"]
     os.kill(stage.daemon.pid, signal.SIGHUP)
     stage.daemon.wait_for_status(lambda s: s["started_ts"] != first)
     code, seconds = stage.daemon.stop(STOP_WITHIN)
     assert code == 0 and seconds < STOP_WITHIN
+
+
+def test_a_name_that_is_looked_up_in_vain_holds_up_no_other_uplink(stage, monkeypatch):
+    """The TLS library's own look-up, of a name that had an answer a moment ago, must not be the one that hangs."""
+    authority = Authority(stage.path("ca"))
+    certificate = authority.issue("broker", "DNS:once.example")
+    far = stage.ends.enter_context(Broker(stage.path("far"), tls=(authority.ca_file, *certificate)))
+    stage.counter_farm(1)
+    stage.start_broker()
+    stage.subscribe()
+    stage.configure(every="200ms", uplinks=[
+        config_file.uplink("mqtts://once.example:%d" % far.port, "far", ca_file=authority.ca_file),
+        config_file.uplink(stage.broker.url)])
+    start_with_hanging_resolver(stage, monkeypatch)
+    stage.subscriber.sample("counter-1", 10)
+    stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["delivered"] > 0, 15, "the uplink with the name")
+    far.kill()
+    stage.daemon.wait_for_log("FG-LINK-DOWN", 15, text="uplink=far")
+    begin_ms = int(time.time() * 1000) + 3000  # its next look-up hangs by then
+    stage.subscriber.sample("counter-1", 15, since_ms=begin_ms)
+    stage.wait_balanced()

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
+#include "../../gateway/mqtt_names.h"
 #include "../../gateway/mqtt_resolve.h"
 
 static void urls_are_taken_apart_with_the_schemes_own_port(void **state)
@@ -79,6 +80,29 @@ static void a_probe_brings_back_the_errno(void **state)
     close(fd);
 }
 
+/* A shared library, libc's own getaddrinfo() apart, calls the function that the program exports. */
+static void a_name_just_looked_up_has_its_address_without_a_resolver(void **state)
+{
+    (void)state;
+    const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+
+    mqtt_names_know("broker.invalid", (const struct sockaddr *)&v6, sizeof(v6));
+    assert_int_equal(getaddrinfo("broker.invalid", "1883", &hints, &list), 0);
+    assert_int_equal(list->ai_family, AF_INET6);
+    assert_memory_equal(&((struct sockaddr_in6 *)list->ai_addr)->sin6_addr, &in6addr_loopback, 16);
+    assert_null(list->ai_next);
+    freeaddrinfo(list);
+    mqtt_names_know("broker.invalid", (const struct sockaddr *)&v4, sizeof(v4)); /* it has moved */
+    assert_int_equal(getaddrinfo("broker.invalid", "1883", NULL, &list), 0);
+    assert_int_equal(list->ai_family, AF_INET);
+    freeaddrinfo(list);
+    assert_int_not_equal(getaddrinfo("other.invalid", "1883", &hints, &list), 0);
+    assert_int_not_equal(mqtt_names_ask("broker.invalid", "1883", &hints, &list), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -86,6 +110,7 @@ int main(void)
         cmocka_unit_test(numbers_are_resolved_to_themselves_whatever_the_turn),
         cmocka_unit_test(a_name_without_an_address_is_named),
         cmocka_unit_test(a_probe_brings_back_the_errno),
+        cmocka_unit_test(a_name_just_looked_up_has_its_address_without_a_resolver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
