@@ -10,12 +10,12 @@
 #include "store_internal.h"
 #include "store_record.h"
 
-static const char LOOK_BACK[] = "SELECT seq, ts, layout, device, flags, body, extra, crc FROM record"
-                                " WHERE seq BETWEEN ?1 AND ?2 ORDER BY seq DESC";
+#define SPAN_FIRST 256 /* records; each further span is twice as long */
 
 /* Where a wanted point stands in the layout that is being looked through. */
 struct place {
     bool known;
+    bool found; /* in the span that is being read */
     uint32_t device;
     size_t point;
 };
@@ -24,10 +24,9 @@ struct search {
     struct store *s;
     struct store_last *wanted;
     size_t count, missing; /* missing: not found yet */
-    size_t records_left;
+    uint64_t numbers_left;
     const struct layout *now; /* in force */
     struct place *places;     /* one for each wanted */
-    sqlite3_stmt *stmt;
 };
 
 static int load_layout(struct store *s, uint32_t id, struct layout **ret)
@@ -93,34 +92,100 @@ static bool good_number(const struct store_row *row, size_t point, struct decima
     return decimal_parse(text, ret) == 0;
 }
 
-static void look_at(struct search *f, const struct store_row *row, size_t *known)
+static void look_at(struct search *f, const struct store_row *row)
 {
     for (size_t i = 0; i < f->count; i++) {
         struct store_last *w = &f->wanted[i];
-        if (!f->places[i].known || f->places[i].device != row->device || w->found ||
-            !good_number(row, f->places[i].point, &w->value))
-            continue;
-        w->found = true;
-        f->missing--;
-        (*known)--;
+        struct place *p = &f->places[i];
+        if (p->known && p->device == row->device && !w->found && good_number(row, p->point, &w->value))
+            p->found = true;
     }
 }
 
-/* Newest first, until every point that this layout knows is found. A damaged record is passed over: it was
- * reported, or will be, and what it counted falls to the next one. */
+/* Returns how many were found in this span. */
+static size_t take_over(struct search *f)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < f->count; i++) {
+        if (!f->places[i].found)
+            continue;
+        f->places[i].found = false;
+        f->wanted[i].found = true;
+        n++;
+    }
+    f->missing -= n;
+    return n;
+}
+
+static void forget(struct search *f)
+{
+    for (size_t i = 0; i < f->count; i++)
+        f->places[i].found = false;
+}
+
+/* SQLite passes over the records of all other devices without taking them apart. */
+static int prepare_look_back(const struct search *f, sqlite3_stmt **ret)
+{
+    struct buf sql = BUF_INIT;
+    const char *comma = "";
+    buf_adds(&sql, "SELECT seq, ts, layout, device, flags, body, extra, crc FROM record"
+                   " WHERE seq BETWEEN ?1 AND ?2 AND device IN (");
+    for (size_t i = 0; i < f->count; i++) {
+        if (!f->places[i].known)
+            continue;
+        buf_adds(&sql, comma);
+        buf_add_uint(&sql, f->places[i].device);
+        comma = ",";
+    }
+    buf_adds(&sql, ") ORDER BY seq");
+    int err = FG_ENOMEM;
+    if (buf_ok(&sql))
+        err = store_db_error(sqlite3_prepare_v2(f->s->db.db, sql.data, (int)sql.len, ret, NULL));
+    buf_fini(&sql);
+    return err;
+}
+
+/* The last of each in this span stays. A damaged record is passed over: it was reported, or will be, and what
+ * it counted falls to the next one. */
+static int read_span(struct search *f, sqlite3_stmt *stmt, uint64_t first, uint64_t last, uint32_t layout)
+{
+    int rc;
+    sqlite3_bind_int64(stmt, 1, (int64_t)first);
+    sqlite3_bind_int64(stmt, 2, (int64_t)last);
+    while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
+        struct store_row row;
+        if (store_record_read(stmt, &row) == 0 && row.layout == layout)
+            look_at(f, &row);
+    }
+    sqlite3_reset(stmt);
+    return store_db_error(rc);
+}
+
+/* Newest span first, until every point that this layout knows is found. Each is read forwards, because only
+ * then does the kernel read ahead: backwards a card gives its pages one by one. */
 static int look_through(struct search *f, uint64_t first, uint64_t last, uint32_t layout, size_t known)
 {
-    int rc = SQLITE_DONE;
-    sqlite3_bind_int64(f->stmt, 1, (int64_t)first);
-    sqlite3_bind_int64(f->stmt, 2, (int64_t)last);
-    while (known > 0 && f->records_left > 0 && (rc = sqlite3_step(f->stmt)) == SQLITE_ROW) {
-        struct store_row row;
-        f->records_left--;
-        if (store_record_read(f->stmt, &row) == 0 && row.layout == layout && row.device != STORE_EVENT)
-            look_at(f, &row, &known);
+    sqlite3_stmt *stmt = NULL;
+    int err = prepare_look_back(f, &stmt);
+    uint64_t span = SPAN_FIRST;
+    while (!err && known > 0 && f->numbers_left > 0 && last >= first) {
+        uint64_t count = last - first + 1;
+        count = count < span ? count : span;
+        count = count < f->numbers_left ? count : f->numbers_left;
+        err = read_span(f, stmt, last - count + 1, last, layout);
+        if (err && count > 1) { /* what is newer than the damage must be found */
+            forget(f);
+            span = count / 2;
+            err = 0;
+            continue;
+        }
+        known -= take_over(f);
+        f->numbers_left -= count;
+        last -= count;
+        span *= 2;
     }
-    sqlite3_reset(f->stmt);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_db_error(rc);
+    sqlite3_finalize(stmt);
+    return err;
 }
 
 /* Layouts from the newest back to the beginning of the stream; one that knows nothing wanted costs nothing.
@@ -130,7 +195,8 @@ static int search(struct search *f)
     struct store *s = f->s;
     uint64_t stream = s->stream_count > 0 ? s->streams[s->stream_count - 1].first : 1, last = s->newest;
     int err = 0;
-    for (size_t i = s->layout_count; i-- > 0 && f->missing > 0 && last >= stream && !err;) {
+    for (size_t i = s->layout_count;
+         i-- > 0 && f->missing > 0 && f->numbers_left > 0 && last >= stream && !err;) {
         uint64_t first = s->layouts[i].first > stream ? s->layouts[i].first : stream;
         struct layout *l = NULL;
         err = load_layout(s, s->layouts[i].id, &l);
@@ -145,8 +211,7 @@ static int search(struct search *f)
 
 static int prepare(struct search *f, struct layout **ret_now)
 {
-    int rc = sqlite3_prepare_v2(f->s->db.db, LOOK_BACK, -1, &f->stmt, NULL);
-    int err = rc == SQLITE_OK ? load_layout(f->s, f->s->layout, ret_now) : store_db_error(rc);
+    int err = load_layout(f->s, f->s->layout, ret_now);
     f->now = *ret_now;
     f->places = calloc(f->count, sizeof *f->places);
     return err ? err : f->places ? 0 : FG_ENOMEM;
@@ -155,7 +220,7 @@ static int prepare(struct search *f, struct layout **ret_now)
 int store_last(struct store *s, struct store_last *wanted, size_t count, size_t max_records)
 {
     struct search f = {
-        .s = s, .wanted = wanted, .count = count, .missing = count, .records_left = max_records};
+        .s = s, .wanted = wanted, .count = count, .missing = count, .numbers_left = max_records};
     struct layout *now = NULL;
     for (size_t i = 0; i < count; i++)
         wanted[i].found = false;
@@ -165,7 +230,6 @@ int store_last(struct store *s, struct store_last *wanted, size_t count, size_t 
     int err = prepare(&f, &now);
     if (!err)
         err = search(&f);
-    sqlite3_finalize(f.stmt);
     store_turn_give(&s->turn);
     layout_free(now);
     free(f.places);

@@ -25,6 +25,7 @@
     "{\"name\":\"b\",\"type\":\"bool\"}]}},\"devices\":[{\"name\":\"d0\",\"model\":\"m\"},{\"name\":\"d1\"," \
     "\"model\":\"m\"}]}"
 #define DEADLINE_S 20
+#define PAGE 2048 /* STORE_PAGE_SIZE */
 
 struct fixture {
     char folder[64], path[96];
@@ -256,6 +257,22 @@ static inline void copy_file(const char *from, const char *to)
         assert_int_equal(write(out, bytes, (size_t)n), n);
     close(in);
     close(out);
+}
+
+/* Where these bytes stand in the file; fails when they do not. */
+static inline off_t find_bytes(const char *path, const char *bytes)
+{
+    struct stat st;
+    assert_int_equal(stat(path, &st), 0);
+    char *text = malloc((size_t)st.st_size);
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
+    close(fd);
+    char *found = memmem(text, (size_t)st.st_size, bytes, strlen(bytes));
+    assert_non_null(found);
+    off_t offset = found - text;
+    free(text);
+    return offset;
 }
 
 static inline void write_garbage(const char *path, off_t offset, size_t len)

@@ -329,6 +329,24 @@ static void a_look_back_is_bounded(void **state)
     assert_false(wanted.found);
 }
 
+static void what_is_newer_than_a_damaged_page_is_found_when_looking_back(void **state)
+{
+    struct world *w = *state;
+    struct store_last wanted[2] = {{.device = 0, .point = RAIN}, {.device = 0, .point = ENERGY}};
+    for (int i = 100; i < 300; i++) {
+        char energy[8];
+        snprintf(energy, sizeof energy, "%d", i);
+        append(w, i == 101 ? "555" : i == 290 ? "777" : NULL, i <= 150 ? energy : NULL);
+    }
+    reopen(w);
+    /* A tool changes the file, so that no page is left in the store's cache. */
+    run_sql(w->f->path, "UPDATE meta SET value = 0 WHERE key = 'clean'; PRAGMA wal_checkpoint(TRUNCATE)");
+    write_garbage(w->f->path, find_bytes(w->f->path, "[null,1.5,150") / PAGE * PAGE, PAGE);
+    assert_int_equal(store_last(w->f->store, wanted, 2, 1000), FG_ECORRUPT);
+    assert_true(wanted[0].found);
+    assert_int_equal(decimal_compare(wanted[0].value, parsed("777")), 0);
+}
+
 int main(void)
 {
 #define WORLD(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -345,6 +363,7 @@ int main(void)
         WORLD(a_new_stream_begins_without_a_last_reading),
         WORLD(a_damaged_record_is_passed_over),
         WORLD(a_look_back_is_bounded),
+        WORLD(what_is_newer_than_a_damaged_page_is_found_when_looking_back),
     };
     return cmocka_run_group_tests_name("gateway_counter", tests, NULL, NULL);
 }

@@ -1,24 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_fixture.h"
 
-#define PAGE 2048 /* STORE_PAGE_SIZE */
-
-/* Where these bytes stand in the file; fails when they do not. */
-static off_t find_bytes(const char *path, const char *bytes)
-{
-    struct stat st;
-    assert_int_equal(stat(path, &st), 0);
-    char *text = malloc((size_t)st.st_size);
-    int fd = open(path, O_RDONLY);
-    assert_int_equal(read(fd, text, (size_t)st.st_size), st.st_size);
-    close(fd);
-    char *found = memmem(text, (size_t)st.st_size, bytes, strlen(bytes));
-    assert_non_null(found);
-    off_t offset = found - text;
-    free(text);
-    return offset;
-}
-
 /* Everything that waits for the first uplink, batch by batch, acknowledged; returns how many samples. */
 struct harvest {
     uint64_t samples, told_corrupt;
