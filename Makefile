@@ -265,6 +265,18 @@ fuzz: ## libFuzzer on frames, profiles and configurations, FUZZ_SECONDS=60 each
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 
+# Without the packages' own scripts: they are not needed, and one of them would report the installation.
+build/asyncapi/installed: tests/asyncapi/package.json tests/asyncapi/package-lock.json
+	@command -v npm >/dev/null || tests/tools/install_packages.sh asyncapi
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error --cache=cache
+	@touch $@
+
+.PHONY: asyncapi
+asyncapi: build/asyncapi/installed ## config/asyncapi.yaml, read by the official parser
+	@node tests/asyncapi/check.js build/asyncapi/node_modules config/asyncapi.yaml
+
 .PHONY: ci
 ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
@@ -274,6 +286,8 @@ ci: deps ## what takes longer
 	@$(MAKE) --no-print-directory month DAYS=5
 	@echo "== fuzzers"
 	@$(MAKE) --no-print-directory fuzz
+	@echo "== config/asyncapi.yaml"
+	@$(MAKE) --no-print-directory asyncapi
 	@echo "== install into an empty root, and away again"
 	@tests/tools/try_install.sh
 	@echo "== the demo, as a newcomer would run it"
@@ -304,7 +318,7 @@ install: all ## install below DESTDIR and PREFIX; keeps an existing configuratio
 	install -d $(INSTALL_SHARE)/profiles $(INSTALL_SHARE)/schema
 	install -m 644 config/profiles/*.yaml $(INSTALL_SHARE)/profiles/
 	install -m 644 config/schema/*.json $(INSTALL_SHARE)/schema/
-	install -m 644 config/points.yaml $(INSTALL_SHARE)/
+	install -m 644 config/points.yaml config/asyncapi.yaml $(INSTALL_SHARE)/
 	for language in $(LANGUAGES); do install -D -m 644 $(B)/locale/$$language/LC_MESSAGES/fieldgate.mo \
 	  $(DESTDIR)$(PREFIX)/share/locale/$$language/LC_MESSAGES/fieldgate.mo || exit; done
 	install -d $(INSTALL_DOC)/examples

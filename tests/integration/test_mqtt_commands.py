@@ -3,12 +3,15 @@
 
 import json
 import os
+import re
+import subprocess
 import time
 
 import pytest
 
 import settings as config_file
 from commander import Commander
+from daemon import ROOT
 from test_resend import ask as ask_locally
 
 TOPIC = "fieldgate/v1/test-gw"
@@ -207,6 +210,34 @@ def test_while_the_clock_is_not_trusted_only_a_message_expiry_proves_that_a_comm
     assert reply["code"] == "stale" and "does not know the time" in reply["error"]
     reply, _ = commander.ask(stage.subscriber, {"id": 1, "command": "rebirth"}, expiry=60)
     assert reply["ok"], reply
+
+
+def documented_examples():
+    """The shell commands under "Try it out" of docs/MQTT.md's commands."""
+    with open(os.path.join(ROOT, "docs", "MQTT.md"), encoding="utf-8") as file:
+        section = file.read().split("## Commands", 1)[1].split("### Try it out", 1)[1].split("\n## ", 1)[0]
+    return ["\n".join(line[4:] for line in block.splitlines())
+            for block in re.findall(r"(?:^    .*\n)+", section, re.M)]
+
+
+def test_the_documented_examples_work(stage):
+    up(stage, every="1h")
+    examples = documented_examples()
+    assert len(examples) == 3
+    for example in examples:
+        here = example.replace("-h mqtt.province.example -p 8883 --capath /etc/ssl/certs "
+                               '-u operations-centre -P "$PASSWORD"', "-h 127.0.0.1 -p %d" % stage.broker.port)
+        here = here.replace("htn-thanhlong-01", "test-gw").replace("soil-a1", "counter-1")
+        assert here != example
+        before = len(stage.subscriber)
+        done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=30, check=False)
+        assert done.returncode == 0, (here, done)
+        stage.subscriber.wait_until(lambda: stage.subscriber.messages("reply", since=before), 10, "a reply")
+        reply = stage.subscriber.messages("reply", since=before)[0]
+        assert reply.json["ok"], (here, reply)
+        if "mosquitto_rr" in here:
+            assert json.loads(done.stdout)["id"] == reply.json["id"]
+            assert reply.topic == TOPIC + "/reply/operations-centre"
 
 
 def resident_kib(pid):

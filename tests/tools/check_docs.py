@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds documents to what machines can check: the examples of docs/MQTT.md are valid messages by config/schema/,
-the quality words there are those of the sources, the tests named in docs/PAINS.md exist, and the man pages are clean.
+"""Holds documents to what machines can check: the examples of docs/MQTT.md and config/asyncapi.yaml are valid messages
+by config/schema/, the quality words and the codes of replies there are those of the sources, the tests named in
+docs/PAINS.md exist, and the man pages are clean.
 
 Usage: check_docs.py [tree]        Exit 0 when all is well, 1 with one line per problem. A missing mandoc is a SKIP.
 """
@@ -13,9 +14,12 @@ import subprocess
 import sys
 
 import jsonschema
+import yaml
 
-EXAMPLES = ["data", "data", "birth", "state"]  # in the order in which docs/MQTT.md shows them
+EXAMPLES = ["data", "data", "birth", "state", "command", "reply"]  # in the order in which docs/MQTT.md shows them
 UNPUBLISHED = {"good", "not_due"}      # a good value has no word, and a point that was not due is absent
+DONE = {"done"}                        # what was done has no code
+HANDLERS = {"not_found", "not_now"}    # two words for what a handler refused, beside failed
 PAINS = 25                             # rows of docs/PAINS.md
 
 
@@ -33,6 +37,27 @@ def check_examples(tree, text, bad):
             continue
         for error in jsonschema.Draft202012Validator(schema).iter_errors(message):
             bad(f"docs/MQTT.md: example {name}: {'/'.join(map(str, error.path))}: {error.message}")
+
+
+def check_asyncapi(tree, bad):
+    folder = tree / "config"
+    described = yaml.safe_load((folder / "asyncapi.yaml").read_text(encoding="utf-8"))
+    for name, message in described["components"]["messages"].items():
+        schema = json.loads((folder / message["payload"]["$ref"]).read_text(encoding="utf-8"))
+        for example in message.get("examples", ()):
+            for error in jsonschema.Draft202012Validator(schema).iter_errors(example["payload"]):
+                bad(f"config/asyncapi.yaml: example {name} {example['name']}: {error.message}")
+
+
+def check_reply_codes(tree, text, bad):
+    header = (tree / "gateway" / "command.h").read_text(encoding="utf-8")
+    body = re.search(r"enum command_result \{(.*?)COMMAND_RESULTS", header, re.S).group(1)
+    words = ({w.lower() for w in re.findall(r"^\s+COMMAND_([A-Z_]+)", body, re.M)} | HANDLERS) - DONE
+    section = re.search(r"^### Replies$(.*?)^#", text, re.M | re.S)
+    rows = re.findall(r"^\| (`.*?) \|", section.group(1), re.M) if section else []
+    said = {word for row in rows for word in re.findall(r"`(\w+)`", row)}
+    for word in sorted(words ^ said):
+        bad(f"docs/MQTT.md: the code {word} is only {'in the sources' if word in words else 'there'}")
 
 
 def check_quality_words(tree, text, bad):
@@ -79,14 +104,16 @@ def main(argv):
     problems = []
     text = (tree / "docs" / "MQTT.md").read_text(encoding="utf-8")
     check_examples(tree, text, problems.append)
+    check_asyncapi(tree, problems.append)
     check_quality_words(tree, text, problems.append)
+    check_reply_codes(tree, text, problems.append)
     check_pains(tree, problems.append)
     check_man_pages(tree, problems.append)
     for problem in problems:
         print(problem, file=sys.stderr)
     if problems:
         return 1
-    print("docs: examples, quality words, named tests and man pages agree")
+    print("docs: examples, words, codes, named tests and man pages agree")
     return 0
 
 

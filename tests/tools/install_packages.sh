@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz, package, system.
+# Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz, package, system, asyncapi.
 set -eu
 
 packages=
@@ -14,6 +14,7 @@ for purpose in "$@"; do
             cppcheck mandoc openssl sqlite3 systemd bash-completion" ;;
     package) packages="$packages debhelper dpkg-dev git lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
+    asyncapi) packages="$packages nodejs npm" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
     *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
