@@ -162,6 +162,19 @@ static void print_value(const cJSON *reading)
     printf("\n");
 }
 
+/* How fast it answers, and how long we wait by now: a device that grows slow is on its way out. */
+static void print_times(const cJSON *device)
+{
+    const cJSON *counters = cJSON_GetObjectItemCaseSensitive(device, "counters");
+    if (json_int(counters, "replies", 0) == 0)
+        return;
+    printf(_("   answers in %lld ms (%lld to %lld)"), (long long)json_int(counters, "reply_mean_ms", 0),
+           (long long)json_int(counters, "reply_min_ms", 0),
+           (long long)json_int(counters, "reply_max_ms", 0));
+    if (json_int(device, "timeout_ms", 0) > 0)
+        printf(_(", waited for %lld ms"), (long long)json_int(device, "timeout_ms", 0));
+}
+
 static void print_device(const cJSON *device)
 {
     char age[32];
@@ -175,6 +188,7 @@ static void print_device(const cJSON *device)
         printf("%s", _("never answered"));
     if (reason[0])
         printf("  %s: %s", reason, _(advice(device)));
+    print_times(device);
     printf("\n");
     for (const cJSON *reading = json_first(device, "readings"); reading; reading = reading->next)
         print_value(reading);

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -69,6 +70,8 @@ def test_status_shows_every_device_and_the_link(stage):
     assert done.returncode == 0, done
     for word in ("soil-a1", "air-1", "meter", "province", "test-gw"):
         assert word in done.stdout
+    times = re.findall(r"answers in (\d+) ms \((\d+) to (\d+)\), waited for 1000 ms", done.stdout)
+    assert len(times) == 3 and all(int(least) <= int(mean) <= int(most) for mean, least, most in times), done.stdout
     raw = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime, "--json")
     assert json.loads(raw.stdout)["gateway"] == "test-gw"
 
