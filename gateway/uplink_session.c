@@ -11,7 +11,7 @@ enum {
     HOLD_LAST_MS = 60 * 1000,
     STORE_RETRY_MS = 1000, /* after the store could not be read */
     STATE_EVERY_MS = 5 * 60 * 1000,
-    FACTS_EVERY_MS = 10 * 1000,
+    FACTS_EVERY_MS = 1000,
     NOTICE_RETRY_MS = 60 * 1000,
     NOTICE_BYTES_PER_MS = 1, /* the slowest link on which a long birth is still given time */
     REASON_PACKET_TOO_LARGE = 149,
@@ -150,7 +150,8 @@ static void compare_facts(struct uplink_session *s, int64_t now)
     if (memcmp(&facts, &s->facts, sizeof facts) == 0)
         return;
     s->state.due_mono_ms = now;
-    if (strcmp(facts.stream, s->facts.stream) != 0 || facts.layout != s->facts.layout)
+    if (strcmp(facts.stream, s->facts.stream) != 0 || facts.layout != s->facts.layout ||
+        facts.durable != s->facts.durable)
         s->birth.due_mono_ms = now;
     s->facts = facts;
 }

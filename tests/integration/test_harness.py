@@ -23,8 +23,8 @@ class Received:
     def messages(self, since=0):
         return self._messages[since:]
 
-    def data(self, samples=(), events=(), stream="s1", lane="live"):
-        payload = {"v": 1, "gateway": "g", "stream": stream, "layout": 1, "sent": 0,
+    def data(self, samples=(), events=(), stream="s1", lane="live", **more):
+        payload = {"v": 1, "gateway": "g", "stream": stream, "layout": 1, "sent": 0, **more,
                    "samples": [{"seq": q, "ts": 0, "device": "c", "values": {"count": n}} for q, n in samples],
                    "events": [{"seq": q, "ts": 0, **event} for q, event in events]}
         self._messages.append(Message(0, "t/data/" + lane, json.dumps(payload).encode(), False, "", ""))
@@ -120,6 +120,17 @@ def test_the_ledger_accepts_what_never_got_a_number_when_it_is_counted(balance):
     assert judge().balanced
     serve(1)
     assert not judge().balanced
+
+
+def test_only_a_stream_that_ended_in_memory_may_have_holes(balance):
+    serve, received, judge = balance
+    serve(3)
+    received.data([(2, 0), (4, 2)], [OPENED], durable=False)
+    report = judge()
+    assert not report.holes and report.gone_with_memory == {"s1": [3]}
+    assert report.waiting == 1  # what it measured is missing all the same
+    received.data(events=[(5, {"event": "disk_recovered", "since": 0, "first": 1, "last": 4})])
+    assert judge().holes == {"s1": [3]}
 
 
 def test_a_loss_of_another_uplink_excuses_nothing(balance):

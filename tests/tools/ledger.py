@@ -6,7 +6,8 @@ The rules it checks, per device and per stream:
     the increments of counters, which the gateway makes);
   * every poll the simulator answered has arrived, unless a loss event names its number;
   * the same (gateway, stream, seq) twice has equal content;
-  * within a stream the numbers have no holes from its stream_opened event on, but those that loss events name.
+  * within a stream the numbers have no holes from its stream_opened event on, but those that loss events name; a
+    stream that was in memory only until its end (durable:false, no disk_recovered) may have some.
 """
 
 import json
@@ -57,6 +58,7 @@ class Stream:
     seqs: set = field(default_factory=set)
     lost: list = field(default_factory=list)
     first: int = None
+    in_memory: bool = False
 
     def holes(self):
         """Numbers between the first and the last that neither arrived nor are named as lost."""
@@ -91,6 +93,7 @@ class Report:
     missing: list = field(default_factory=list)
     errors: List[str] = field(default_factory=list)
     holes: Dict[str, list] = field(default_factory=dict)
+    gone_with_memory: Dict[str, list] = field(default_factory=dict)
     accounts: Dict[str, Account] = field(default_factory=dict)
 
     @property
@@ -126,6 +129,7 @@ class Ledger:
         self._taken = {}
         self.records = {}
         self.streams = {}
+        self._told = {}
         self.gateways = set()
         self.duplicates = 0
         self._conflicts = []
@@ -159,6 +163,9 @@ class Ledger:
             seqs = [r["seq"] for r in data.get(kind, ())]
             if seqs != sorted(set(seqs)):
                 self._conflicts.append("%s: seq does not rise in one message: %s" % (message.topic, seqs))
+        if data.get("durable") is False:
+            stream = self.streams.setdefault(data["stream"], Stream(data["stream"]))
+            stream.in_memory = "disk_recovered" not in self._told.get(stream.name, ())
         for seq, is_event, body in records:
             if seq == last:
                 self._conflicts.append("seq %d is a sample and an event of one message" % seq)
@@ -184,6 +191,9 @@ class Ledger:
     def _take_event(self, stream, record):
         if record.body.get("event") == "stream_opened":
             stream.first = record.seq
+        self._told.setdefault(stream.name, set()).add(record.body.get("event"))
+        if record.body.get("event") == "disk_recovered":
+            stream.in_memory = False
         if self._is_loss(record.body):  # it may speak of an earlier stream
             name = record.body.get("stream", record.stream)
             lost = self.streams.setdefault(name, Stream(name)).lost
@@ -259,7 +269,7 @@ class Ledger:
         for stream in self.streams.values():
             holes = stream.holes()
             if holes:
-                report.holes[stream.name] = holes
+                (report.gone_with_memory if stream.in_memory else report.holes)[stream.name] = holes
         return report
 
     def _balance_device(self, device, report):
