@@ -179,8 +179,9 @@ struct store {
     uint64_t expired;                      /* delivered records up to here may go */
     int64_t progress_mono_ms;              /* when progress was written last */
     uint64_t commits;
-    bool disk_failing; /* the file refuses writes */
-    bool stuck;        /* the last commit failed, wherever to: its group is kept */
+    bool disk_failing;     /* the file refuses writes */
+    bool stuck;            /* the last commit failed, wherever to: its group is kept */
+    int64_t stuck_mono_ms; /* since when */
     int64_t failing_mono_ms, read_failing_mono_ms; /* since when; 0: not */
     struct err_note disk_note;
     struct store_lost lost; /* by closing */

@@ -134,6 +134,8 @@ void store_failure(struct store *s, const struct store_db *d, int err)
 static void failed(struct store *s)
 {
     int64_t now = clock_mono_ms();
+    if (!s->stuck)
+        s->stuck_mono_ms = now;
     s->stuck = true;
     s->retry_wait_ms = s->retry_wait_ms ? s->retry_wait_ms * 2 : RETRY_FIRST_MS;
     if (s->retry_wait_ms > RETRY_MOST_MS)
@@ -145,7 +147,7 @@ static void failed(struct store *s)
     if (!s->failing_mono_ms)
         s->failing_mono_ms = now;
     /* Not long after it is time for memory. */
-    int64_t memory = s->failing_mono_ms + s->memory.after_ms;
+    int64_t memory = s->stuck_mono_ms + s->memory.after_ms;
     if (memory > now && memory < s->retry_mono_ms)
         s->retry_mono_ms = memory;
 }
@@ -278,7 +280,7 @@ static int commit_or_repair(struct store *s)
 /* A disk that goes on refusing: from now on to memory. When closing there is no time to wait for it. */
 static int commit_in_memory(struct store *s, int err)
 {
-    bool long_enough = s->failing_mono_ms && clock_mono_ms() - s->failing_mono_ms >= s->memory.after_ms;
+    bool long_enough = s->stuck && clock_mono_ms() - s->stuck_mono_ms >= s->memory.after_ms;
     if (!err || s->memory.on || err == FG_ENOMEM || !(long_enough || is_closing(s)))
         return err;
     int over = store_memory_begin(s);

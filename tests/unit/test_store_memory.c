@@ -260,6 +260,130 @@ static void closing_on_a_disk_that_refuses_counts_what_is_lost(void **state)
     store_batch_fini(&b);
 }
 
+/* Acknowledged numbers of memory's stream must not be given to other records by whoever comes after a kill.
+ */
+static void a_kill_while_in_memory_opens_a_new_stream(void **state)
+{
+    struct fixture *f = *state;
+    struct store_status s;
+    struct store_batch b;
+    int end = 0;
+    store_batch_init(&b);
+    assert_int_equal(waitpid(fixture_child(f, 0, 0, 0), &end, 0) > 0, 1);
+    assert_int_equal(end, 0);
+    fixture_open(f);
+    store_status(f->store, &s);
+    assert_true(s.durable);
+    assert_int_equal(read_all(f, 0, &b), 12);
+    assert_int_equal(read_from(f, 0, 13, &b), 2);
+    assert_int_equal(find_events(&b, "stream_opened", "memory_lost", NULL), 1);
+    assert_int_equal(find_events(&b, "restarted", NULL, NULL), 1);
+    store_batch_fini(&b);
+}
+
+/* The child of that. */
+static void run_child(const char *folder)
+{
+    struct fixture *f = fixture_new(folder);
+    f->options.memory_after_ms = 20;
+    fixture_open(f);
+    append_and_wait(f, 10);
+    refuse(4096);
+    append_to_memory(f, 100);
+    _exit(0);
+}
+
+static void spoil(struct fixture *f)
+{
+    struct stat st;
+    run_sql(f->path, "UPDATE meta SET value = 0 WHERE key = 'clean'; PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_int_equal(stat(f->path, &st), 0);
+    write_garbage(f->path,
+                  ask_sql(f->path, "SELECT max(pageno) - 1 FROM dbstat WHERE name = 'record' AND pagetype = "
+                                   "'leaf' AND path = (SELECT max(path) FROM dbstat WHERE name = 'record')") *
+                      2048,
+                  2048);
+}
+
+/* After the disk works again: what the damage took is told, the rest is there, and nothing of memory was
+ * lost. */
+static void expect_mended(struct fixture *f, uint64_t in_memory)
+{
+    struct store_batch b;
+    uint64_t samples = 0;
+    store_batch_init(&b);
+    wait_durable(f, true);
+    assert_int_equal(count_files(f, "buffer.db.damaged-"), 1);
+    fixture_reopen(f); /* tells all losses */
+    struct store_uplink_status u = status_of(f, 0);
+    assert_true(u.dropped > 0 && u.dropped < 400);
+    for (uint64_t from = 0; read_from(f, 0, from, &b) > 0; from = b.records[b.count - 1].seq + 1)
+        for (size_t i = 0; i < b.count; i++)
+            samples += !b.records[i].is_event;
+    assert_int_equal(samples, 5000 + in_memory - u.dropped);
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM stream WHERE reason = 'disk_failing'"), 1);
+    store_batch_fini(&b);
+}
+
+static void a_file_that_is_damaged_too_is_mended_once_the_disk_works(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    append_and_wait(f, 5000);
+    spoil(f);
+    refuse(1);
+    append_to_memory(f, 50);
+    accept_again();
+    expect_mended(f, 50);
+}
+
+static void so_is_one_that_was_found_so_at_the_start(void **state)
+{
+    struct fixture *f = *state;
+    fixture_open(f);
+    append_and_wait(f, 5000);
+    fixture_close(f);
+    spoil(f);
+    refuse(1);
+    fixture_open(f);
+    append_to_memory(f, 50);
+    accept_again();
+    expect_mended(f, 50);
+}
+
+/* What is held for its time is corrected in memory as it is in a file. */
+static void records_of_an_unknown_time_are_held_and_corrected_in_memory_too(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    uint64_t first, last, count;
+    store_batch_init(&b);
+    f->options.hold_untrusted = true;
+    f->options.hold_ms = 3600 * 1000;
+    refuse(1);
+    fixture_open(f);
+    for (int i = 0; i < 5; i++) {
+        struct reading reading = {.quality = QUALITY_GOOD, .value = {.kind = VALUE_NUMBER}};
+        struct sample sample = {
+            .wall_ms = 1000, .mono_ms = clock_mono_ms(), .count = 1, .readings = &reading};
+        assert_int_equal(store_append(f->store, &sample), 0);
+    }
+    int64_t until = clock_mono_ms() + DEADLINE_S * 1000;
+    while (status_of(f, 0).waiting < 7 && clock_mono_ms() < until)
+        clock_sleep_until_us(clock_mono_us() + 1000);
+    assert_false(store_waiting(f->store, 0, &first, &last, &count));
+    store_clock(f->store, true, true);
+    wait_newest(f, 8); /* clock_set */
+    assert_int_equal(read_all(f, 0, &b), 8);
+    assert_non_null(strstr(b.records[3].extra, "corrected"));
+    assert_true(b.records[3].ts_ms > 1000000);
+    accept_again();
+    wait_durable(f, true);
+    assert_int_equal(read_all(f, 0, &b) >= 8, 1);
+    assert_true(b.records[3].ts_ms > 1000000);
+    store_batch_fini(&b);
+}
+
 /* Of each sample: which key it came under. */
 struct seen {
     char stream[STORE_STREAM_TEXT];
@@ -355,8 +479,10 @@ static void at_whatever_moment_the_disk_fails_every_sample_keeps_its_key_and_is_
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
-int main(void)
+int main(int argc, char **argv)
 {
+    if (argc > 2 && strcmp(argv[1], "child") == 0)
+        run_child(argv[2]);
     const struct CMUnitTest tests[] = {
         TEST(while_the_disk_refuses_records_go_on_from_memory_and_move_over_when_it_works),
         TEST(what_memory_cannot_hold_is_lost_oldest_first_and_told),
@@ -364,6 +490,10 @@ int main(void)
         TEST(the_very_first_start_may_be_on_a_disk_that_refuses),
         TEST(a_place_that_was_never_right_is_an_error_at_the_start),
         TEST(closing_on_a_disk_that_refuses_counts_what_is_lost),
+        TEST(a_kill_while_in_memory_opens_a_new_stream),
+        TEST(records_of_an_unknown_time_are_held_and_corrected_in_memory_too),
+        TEST(a_file_that_is_damaged_too_is_mended_once_the_disk_works),
+        TEST(so_is_one_that_was_found_so_at_the_start),
         TEST(at_whatever_moment_the_disk_fails_every_sample_keeps_its_key_and_is_accounted_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
