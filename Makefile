@@ -257,7 +257,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/libfieldgate.a
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libfieldgate.a $(LIBS)
 
 .PHONY: fuzz
-fuzz: ## libFuzzer on frames, profiles and configurations, FUZZ_SECONDS=60 each
+fuzz: ## libFuzzer on frames, profiles, configurations, commands and payloads, FUZZ_SECONDS=60 each
 	@tests/tools/install_packages.sh build fuzz
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers
 	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(FUZZERS)

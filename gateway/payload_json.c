@@ -53,8 +53,12 @@ static void add_members(struct buf *out, const char *object, size_t len)
 static void take_pair(struct sample_element e, struct element *ret)
 {
     const char *end = e.text + e.len - 1;
-    const char *comma = memchr(e.text, ',', e.len);
-    if (!comma || comma == e.text + 1 || e.text[1] != '"')
+    const char *comma = e.text + 1;
+    if (*comma != '"')
+        return;
+    for (comma++; *comma != '"'; comma++) /* a word of ours holds neither comma nor backslash; others may */
+        comma += *comma == '\\';
+    if (*++comma != ',')
         return;
     ret->quality = (struct sample_element){e.text + 1, (size_t)(comma - e.text) - 1};
     ret->doubtful = (struct sample_element){comma + 1, (size_t)(end - comma) - 1};

@@ -1,7 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes the fuzzers' seeds from the golden files: seeds.py TREE FOLDER makes FOLDER/fuzz_frame and
-FOLDER/fuzz_profile."""
+"""Writes the fuzzers' seeds, mostly from the golden files: seeds.py TREE FOLDER makes a folder in FOLDER for each."""
 import hashlib
 import pathlib
 import sys
@@ -22,6 +21,16 @@ def save(folder, data):
     (folder / hashlib.sha1(data).hexdigest()).write_bytes(data)
 
 
+# A byte of circumstances (see the fuzzer), and a request.
+COMMANDS = [b'\x06{"id":1,"command":"resend","from":1,"to":7,"sent":1795230246000}',
+            b'\x06{"v":1,"id":"a","command":"rebirth","uplink":"province","sent":1795230246000}',
+            b'\x02{"id":2,"command":"poll","device":"d"}', b'\x03{"id":"\\u00e1","command":"status"}',
+            b'\x08{"id":"x","command":"pause","bus":"b","for_ms":500}', b'\x08{"command":"probe","device":"d"}']
+# The same, and a stored body, a layout, or readings.
+PAYLOADS = [b'\x01[1,true,null,["out_of_range",9.9]]', b'\x19["no_reply",{}]', b'\x05[1e-3,-4]', b"\x08" + bytes(range(80)),
+            b'\x02{"models":{"m":{"points":[{"name":"a","type":"number"}]}},"devices":[{"name":"d","model":"m"}]}']
+
+
 def main(tree, target):
     tree, target = pathlib.Path(tree), pathlib.Path(target)
     golden = tree / "tests" / "golden"
@@ -30,6 +39,10 @@ def main(tree, target):
             save(target / "fuzz_frame", seed)
             mbap = b"\0\x01\0\0" + (len(seed) - 10).to_bytes(2, "big")  # the same answer, as Modbus TCP has it
             save(target / "fuzz_frame", seed[:8] + mbap + seed[8:-2])
+    for seed in COMMANDS:
+        save(target / "fuzz_command", seed)
+    for seed in PAYLOADS:
+        save(target / "fuzz_payload", seed)
     for folder in (golden / "config", golden / "config" / "profiles", tree / "config" / "profiles", tree / "config"):
         for path in sorted(folder.glob("*.yaml")):
             save(target / "fuzz_profile", path.read_bytes())

@@ -239,6 +239,14 @@ static void an_element_of_an_unknown_kind_is_no_value_and_not_good(void **state)
                                     "\"config_error\"}"));
 }
 
+static void a_comma_in_an_unknown_quality_word_belongs_to_the_word(void **state)
+{
+    struct fixture *f = *state;
+    add(f, 1, 2, 2, "[[\"later, \\\"or\",9.5]]", "");
+    assert_non_null(strstr(data(f), "\"quality\":{\"air_temperature\":\"later, \\\"or\"},"
+                                    "\"doubtful\":{\"air_temperature\":9.5}"));
+}
+
 static void birth_carries_the_stored_layouts_verbatim(void **state)
 {
     struct fixture *f = *state;
@@ -358,6 +366,7 @@ int main(void)
         TEST(values_beyond_the_layout_are_left_out),
         TEST(damaged_bodies_never_break_the_message),
         TEST(an_element_of_an_unknown_kind_is_no_value_and_not_good),
+        TEST(a_comma_in_an_unknown_quality_word_belongs_to_the_word),
         TEST(birth_carries_the_stored_layouts_verbatim),
         TEST(what_is_in_memory_only_says_so),
         TEST(birth_without_name_and_position_leaves_them_out),
