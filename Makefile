@@ -228,6 +228,11 @@ faults: $(B)/fieldgate crash
 	@echo "== faults with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults
 
+HOSTILE_SECONDS ?= 8
+.PHONY: hostile
+hostile: $(B)/fieldgate
+	@FG_HOSTILE_SECONDS=$(HOSTILE_SECONDS) FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults/test_hostile_broker.py
+
 T ?= 10min
 .PHONY: soak
 soak: $(B)/fieldgate ## random faults for T=2h, judged by outside subscribers; FG_SEED=n repeats one round
@@ -282,6 +287,8 @@ ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
 	@$(MAKE) --no-print-directory FLAVOR=tsan integration
 	@$(MAKE) --no-print-directory FLAVOR=asan faults
+	@echo "== a minute of a hostile broker"
+	@$(MAKE) --no-print-directory FLAVOR=asan hostile HOSTILE_SECONDS=60
 	@echo "== offline for days, then a slow link; the whole month is \`make month\`"
 	@$(MAKE) --no-print-directory month DAYS=5
 	@echo "== fuzzers"
