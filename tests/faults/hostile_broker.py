@@ -109,7 +109,7 @@ def oversize_without_a_connack(s, r, v):
 
 
 def out_of_order(s, r, v):
-    words = [b"\xd0\x00", b"\x90\x04\x00\x01\x00\x00", b"\x40\x02\x00\x01", publish(r, b"a/b", b"x", 1, v), CONNACK[v],
+    words = [b"\xd0\x00", b"\x90\x04\x00\x01\x00\x00", b"\x40\x02\x75\x30", publish(r, b"a/b", b"x", 1, v), CONNACK[v],
              CONNACK[v]]
     r.shuffle(words)
     s.sendall(b"".join(words))

@@ -87,7 +87,7 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
 
     for (;;) {
         int ready = poll(p, 2, f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
-        if (p[1].revents != 0)
+        if (p[1].revents != 0 && p[0].revents == 0) /* what has come is read first */
             return;
         if (ready == 0) {
             mqtt_fake_send(fd, "\xd0\x00", 2);
