@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Holds documents to what machines can check: the examples of docs/MQTT.md and config/asyncapi.yaml are valid messages
 by config/schema/, the quality words and the codes of replies there are those of the sources, the tests named in
-docs/PAINS.md exist, and the man pages are clean.
+docs/PAINS.md and docs/SECURITY.md exist, and the man pages are clean.
 
 Usage: check_docs.py [tree]        Exit 0 when all is well, 1 with one line per problem. A missing mandoc is a SKIP.
 """
@@ -20,6 +20,8 @@ EXAMPLES = ["data", "data", "birth", "state", "command", "reply"]  # in the orde
 UNPUBLISHED = {"good", "not_due"}      # a good value has no word, and a point that was not due is absent
 DONE = {"done"}                        # what was done has no code
 HANDLERS = {"not_found", "not_now"}    # two words for what a handler refused, beside failed
+PROVISIONS = [5, 3, 16, 4, 8, 9, 2, 3, 3, 1, 4, 3, 1]  # of ETSI EN 303 645, 5.1 to 5.13
+TEST_NAME = re.compile(r"`(test_\w+\.(?:c|py)): (\w+)`")
 PAINS = 25                             # rows of docs/PAINS.md
 
 
@@ -76,15 +78,28 @@ def check_pains(tree, bad):
     rows = re.findall(r"^\| (\d+) \|(.*)$", (tree / "docs" / "PAINS.md").read_text(encoding="utf-8"), re.M)
     if [int(number) for number, _ in rows] != list(range(1, PAINS + 1)):
         bad(f"docs/PAINS.md: the rows are not numbered 1 to {PAINS}")
-    files = {path.name: path for folder in ("unit", "integration", "faults") for path in (tree / "tests" / folder).iterdir()}
     for number, row in rows:
-        tests = re.findall(r"`(test_\w+\.(?:c|py)): (\w+)`", row)
-        if not tests:
+        if not TEST_NAME.search(row):
             bad(f"docs/PAINS.md: row {number} names no test")
-        for file, name in tests:
-            text = files[file].read_text(encoding="utf-8") if file in files else ""
-            if not re.search(rf"^(?:static void|def) {name}\(", text, re.M):
-                bad(f"docs/PAINS.md: row {number}: there is no test {name} in {file}")
+    check_test_names(tree, "PAINS.md", bad)
+
+
+def check_test_names(tree, page, bad):
+    files = {path.name: path for folder in ("unit", "integration", "faults") for path in (tree / "tests" / folder).iterdir()}
+    for file, name in TEST_NAME.findall((tree / "docs" / page).read_text(encoding="utf-8")):
+        text = files[file].read_text(encoding="utf-8") if file in files else ""
+        if not re.search(rf"^(?:static void|def) {name}\(", text, re.M):
+            bad(f"docs/{page}: there is no test {name} in {file}")
+
+
+def check_provisions(tree, bad):
+    """ETSI EN 303 645, V2.1.1: each provision has its row, in order."""
+    told = re.findall(r"^\| (5\.\d+-\d+|6-\d+) ", (tree / "docs" / "SECURITY.md").read_text(encoding="utf-8"), re.M)
+    due = [f"5.{i}-{k}" for i, count in enumerate(PROVISIONS, 1) for k in range(1, count + 1)]
+    due += [f"6-{k}" for k in range(1, 6)]
+    if told != due:
+        bad(f"docs/SECURITY.md: the provisions are not told one by one: {sorted(set(told) ^ set(due)) or 'wrong order'}")
+    check_test_names(tree, "SECURITY.md", bad)
 
 
 def check_man_pages(tree, bad):
@@ -108,6 +123,7 @@ def main(argv):
     check_quality_words(tree, text, problems.append)
     check_reply_codes(tree, text, problems.append)
     check_pains(tree, problems.append)
+    check_provisions(tree, problems.append)
     check_man_pages(tree, problems.append)
     for problem in problems:
         print(problem, file=sys.stderr)
