@@ -282,6 +282,14 @@ build/asyncapi/installed: tests/asyncapi/package.json tests/asyncapi/package-loc
 asyncapi: build/asyncapi/installed ## config/asyncapi.yaml, read by the official parser
 	@node tests/asyncapi/check.js build/asyncapi/node_modules config/asyncapi.yaml
 
+# The Debian disk of these machines is made once and kept here.
+SYSTEM_CACHE ?= $(CURDIR)/build/system
+.PHONY: test-systemd
+test-systemd: deb ## the Debian package on a real Debian with a real systemd: qemu, no root, minutes
+	@tests/tools/install_packages.sh system
+	@echo "== the package on a Debian box of its own"
+	@SYSTEM_CACHE=$(SYSTEM_CACHE) $(PYTHON) -m pytest -p no:cacheprovider -v -ra --durations=5 tests/system
+
 .PHONY: ci
 ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
@@ -297,6 +305,7 @@ ci: deps ## what takes longer
 	@$(MAKE) --no-print-directory asyncapi
 	@echo "== install into an empty root, and away again"
 	@tests/tools/try_install.sh
+	@$(MAKE) --no-print-directory test-systemd
 	@echo "== the demo, as a newcomer would run it"
 	@$(MAKE) --no-print-directory demo
 	@echo "== make ci: everything passed"
