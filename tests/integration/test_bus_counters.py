@@ -57,6 +57,7 @@ def test_an_overloaded_line_is_announced_by_check_and_told_once(stage):
     check = stage.daemon.command("check", "--config", stage.config_path)
     assert check.returncode == 0
     assert "the devices of field need" in check.stderr and "write every: 500ms or longer" in check.stderr
+    assert stage.daemon.command("check", "--strict", "--config", stage.config_path).returncode == 78
     assert "bus field: " in check.stdout
     stage.daemon.wait_for_status(lambda s: bus_of(s, "field")["missed"] > 50, what="missed periods")
     assert len(stage.daemon.lines("FG-BUS-OVERLOAD")) == 1

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the sensors said is what arrives: exact numbers, honest failures, over all transports."""
 
+import os
 from decimal import Decimal
 
 import pytest
@@ -192,13 +193,18 @@ def test_an_unplugged_port_is_told_and_used_again_when_it_returns(stage):
     stage.farm.start()
     stage.up(every="200ms")
     served_everywhere(stage, 2)
+    node = os.readlink(stage.path("tty"))  # as under /dev/serial/by-id
     stage.farm.unplug("b")
     sample = stage.subscriber.sample("c", where=lambda s: "failed" in s)
     assert sample["failed"] in ("not_connected", "no_reply")
     stage.daemon.wait_for_log("FG-BUS-PORT")
+    others = [os.openpty() for _ in range(2)]  # its old node is somebody else's now
     stage.farm.plug("b")
+    assert os.readlink(stage.path("tty")) != node
     stage.subscriber.sample("c", 30, since_ms=sample["ts"] + 1, where=lambda s: "failed" not in s)
     stage.daemon.wait_for_log("FG-BUS-PORT-BACK")
+    for fd in sum(others, ()):
+        os.close(fd)
 
 
 def test_nothing_is_ever_written_to_a_sensor(stage):
