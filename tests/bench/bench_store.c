@@ -172,7 +172,7 @@ static void open_store(struct bench *b, const char *path, int points, int64_t ma
 
 static void close_store(struct bench *b)
 {
-    if (store_close(b->store) != 0)
+    if (store_close(b->store, NULL) != 0)
         exit(1);
     sem_destroy(&b->committed);
     free(b->layout);

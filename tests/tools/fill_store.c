@@ -142,7 +142,7 @@ static void one_day(struct fill *f, uint64_t day)
             append(f, d, n);
     if (f->at_risk)
         kill(getpid(), SIGKILL);
-    if (store_close(f->store) < 0)
+    if (store_close(f->store, NULL) < 0)
         give_up(f->config->store.path, "not closed in order");
     _exit(0);
 }
