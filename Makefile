@@ -37,7 +37,7 @@ HEADERS := $(wildcard gateway/*.h drivers/*.h)
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-# The store's benchmark counts allocations, which sanitizers would not have: built by `make bench` only.
+# The store's benchmark counts allocations, which sanitizers would not have: built for `make bench`, and by `make check` so that it keeps up with store.h.
 STORE_BENCH := $(B)/bench/bench_store $(B)/bench/bare_sqlite
 SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
 SIMS    := $(filter-out $(STORE_BENCH),$(SIMS))
@@ -161,7 +161,7 @@ deb: ## build the Debian package build/fieldgate_VERSION_ARCHITECTURE.deb
 
 .PHONY: check
 check: ## unit tests, layers, format, shipped files: seconds after a build
-	@$(MAKE) --no-print-directory -j$(JOBS) all units
+	@$(MAKE) --no-print-directory -j$(JOBS) all units $(STORE_BENCH)
 	@tests/tools/run_units.sh $(B)/unit
 	@$(MAKE) --no-print-directory check-static
 
