@@ -37,7 +37,8 @@ HEADERS := $(wildcard gateway/*.h drivers/*.h)
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-# The store's benchmark counts allocations, which sanitizers would not have: built for `make bench`, and by `make check` so that it keeps up with store.h.
+# The store's benchmark counts allocations, which sanitizers would not have. `make check` builds it too, so that it
+# keeps up with store.h.
 STORE_BENCH := $(B)/bench/bench_store $(B)/bench/bare_sqlite
 SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
 SIMS    := $(filter-out $(STORE_BENCH),$(SIMS))
