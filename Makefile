@@ -167,7 +167,7 @@ check: ## unit tests, layers, format, shipped files: seconds after a build
 	@$(MAKE) --no-print-directory check-static
 
 .PHONY: check-static
-check-static: $(B)/fieldgate $(B)/tools/config_docs
+check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== layers, doors, sizes"; $(PYTHON) tests/tools/check_layers.py
 	@echo "== message codes"; $(PYTHON) tests/tools/check_messages.py
 	@echo "== profiles"; $(PYTHON) tests/tools/check_profiles.py
