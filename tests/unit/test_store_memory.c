@@ -147,6 +147,9 @@ static void what_memory_cannot_hold_is_lost_oldest_first_and_told(void **state)
     wait_durable(f, true);
     fixture_reopen(f); /* tells all losses */
     assert_int_equal(status_of(f, 0).dropped, u.dropped);
+    struct store_status s;
+    store_status(f->store, &s);
+    assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM record"), s.records);
     for (uint64_t from = 0; read_from(f, 0, from, &b) > 0; from = b.records[b.count - 1].seq + 1)
         for (size_t i = 0; i < b.count; i++) {
             cJSON *event =
