@@ -176,6 +176,7 @@ check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== generated documents"; tests/tools/generated.sh $(B)/tools/config_docs check
 	@echo "== list of files"; $(PYTHON) tests/tools/file_table.py check
 	@echo "== examples in the documents"; $(PYTHON) tests/tools/check_docs.py
+	@echo "== what the documents point at"; FIELDGATE=$(B)/fieldgate $(PYTHON) tests/tools/check_links.py
 	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5
 
 .PHONY: docs

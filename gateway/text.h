@@ -7,7 +7,7 @@
  * Errors     An untranslated text is returned as it stands; an unknown language leaves English.
  *
  * A text is marked where it is written: _("...") in code, N_("...") in a static table that _() translates
- * when it is used. log_line(), err_note() and the like translate their format by themselves; po/keywords
+ * when it is used. log_line(), err_note() and the like translate their format by themselves; po/texts.sh
  * lists them. Codes (FG-...), keys, names and units are never translated.
  */
 #ifndef FG_TEXT_H
