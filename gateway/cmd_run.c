@@ -20,6 +20,7 @@
 #include "health.h"
 #include "log.h"
 #include "text.h"
+#include "uplink_backoff.h"
 
 struct run_options {
     char **argv; /* main()'s own */
@@ -290,7 +291,7 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
         .state_dir = state_dir,
         .runtime_dir = o->runtime_dir,
         /* Thousands of gateways lose a broker in the same second: they return spread over 20 s. */
-        .first_retry_max_ms = time_of("FG_FIRST_RETRY_MAX_MS", 20000),
+        .first_retry_max_ms = time_of("FG_FIRST_RETRY_MAX_MS", UPLINK_BACKOFF_LOST_MS),
         .return_every_ms = time_of("FG_RETURN_EVERY_MS", 0),
     };
     struct gateway *g = NULL;

@@ -9,7 +9,7 @@
  * Errors     FG_EINVALID with a note, FG_ENOMEM. Failures of the link are status and log lines.
  *
  * A record counts as delivered only after its PUBACK. The connection is our own loop: first retry after
- * losing an established link uniform in 0..first_retry_max_ms, else 1 s doubling to 60 s, jittered; urls
+ * losing an established link uniform in 0..first_retry_max_ms, else doubling to 60 s, jittered; urls
  * tried in order. From another than the first url the uplink returns to the first when that is well again:
  * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
  * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-COMMAND, FG-COMMAND-REFUSED, FG-COMMAND-DEAF.
@@ -46,7 +46,7 @@ struct uplink_options {
     int64_t batch_delay_ms;
     size_t live_depth; /* how many of the newest records are live on connecting: one round of devices */
     int64_t puback_timeout_ms;  /* 30 s */
-    int64_t first_retry_max_ms; /* 20 s: the first retry after a lost link is uniform in 0..this, so that a
+    int64_t first_retry_max_ms; /* 30 s: the first retry after a lost link is uniform in 0..this, so that a
                                  * fleet does not come back in one moment */
     int64_t return_every_ms;    /* at least so long between attempts to return to the first url; 0: 10 min */
     const char *config_state;   /* "current" or "fallback" */

@@ -27,7 +27,8 @@ void uplink_backoff_init(struct uplink_backoff *b, uint64_t seed, int64_t first_
 
 int64_t uplink_backoff_lost(struct uplink_backoff *b)
 {
-    b->step_ms = UPLINK_BACKOFF_FIRST_MS;
+    b->step_ms =
+        b->first_max_ms / 3 > UPLINK_BACKOFF_FIRST_MS ? b->first_max_ms / 3 : UPLINK_BACKOFF_FIRST_MS;
     return uniform(b, 0, b->first_max_ms);
 }
 

@@ -7,14 +7,18 @@
  * Errors     None.
  *
  * A link that worked and was lost is tried again after a time uniform in 0..first_max_ms: when the broker
- * restarts, its whole fleet is lost in one moment and must not come back in one. Everything else waits 1 s,
- * 2 s, 4 s ... 60 s, each give or take a fifth. A fixed seed makes it repeatable.
+ * restarts, its whole fleet is lost in one moment and must not come back in one. Those for whom that was too
+ * early wait a third of that time, and double it: with a second, they would crowd into the seconds in which
+ * the others try. Everything else waits 1 s, 2 s, 4 s ... All waits end at 60 s, and are give or take a
+ * fifth. A fixed seed makes it repeatable.
  */
 #ifndef FG_UPLINK_BACKOFF_H
 #define FG_UPLINK_BACKOFF_H
 
 #include <stdint.h>
 
+#define UPLINK_BACKOFF_LOST_MS                                                                               \
+    30000 /* first_max_ms with which no second carries a tenth of a fleet's attempts */
 #define UPLINK_BACKOFF_FIRST_MS 1000
 #define UPLINK_BACKOFF_LAST_MS 60000
 

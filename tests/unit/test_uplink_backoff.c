@@ -22,6 +22,44 @@ static void a_fleet_that_lost_its_broker_comes_back_spread_over_the_whole_time(v
     }
 }
 
+/* All attempts of one gateway after its broker went away for so long, by the second in which they are made.
+ */
+static int attempts_of_one(uint64_t seed, int64_t away_ms, int *seconds, int count)
+{
+    struct uplink_backoff b;
+    uplink_backoff_init(&b, seed, UPLINK_BACKOFF_LOST_MS);
+    int attempts = 1;
+    int64_t ms = uplink_backoff_lost(&b);
+    for (; ms < away_ms; attempts++) {
+        assert_true(ms / 1000 < count);
+        seconds[ms / 1000]++;
+        ms += uplink_backoff_failed(&b);
+    }
+    seconds[ms / 1000]++;
+    return attempts;
+}
+
+static void a_broker_away_for(int64_t away_s, uint64_t fleet)
+{
+    int seconds[400] = {0}, attempts = 0, most = 0;
+    for (uint64_t gateway = 0; gateway < 300; gateway++)
+        attempts += attempts_of_one(fleet * 1000 + gateway, away_s * 1000, seconds, 400);
+    for (int s = 0; s < 400; s++)
+        most = seconds[s] > most ? seconds[s] : most;
+    if (most * 10 > attempts)
+        fail_msg("fleet %llu, away %lld s: %d of %d attempts in a second", (unsigned long long)fleet,
+                 (long long)away_s, most, attempts);
+}
+
+static void no_second_carries_a_tenth_of_the_attempts_of_300_gateways_after_any_outage(void **state)
+{
+    (void)state;
+    static const int64_t AWAY_S[] = {0, 1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 60, 300};
+    for (size_t i = 0; i < sizeof AWAY_S / sizeof AWAY_S[0]; i++)
+        for (uint64_t fleet = 0; fleet < 100; fleet++)
+            a_broker_away_for(AWAY_S[i], fleet);
+}
+
 static void failures_wait_one_second_doubling_to_a_minute_give_or_take_a_fifth(void **state)
 {
     (void)state;
@@ -49,13 +87,23 @@ static void the_jitter_uses_its_whole_width(void **state)
     assert_in_range(most, 1150, 1200);
 }
 
-static void a_link_that_worked_begins_the_steps_anew(void **state)
+static void a_link_that_worked_begins_the_steps_anew_at_a_third_of_the_spread(void **state)
 {
     (void)state;
     struct uplink_backoff b;
-    uplink_backoff_init(&b, 7, 20000);
+    uplink_backoff_init(&b, 7, 30000);
     for (int i = 0; i < 10; i++)
         uplink_backoff_failed(&b);
+    uplink_backoff_lost(&b);
+    assert_in_range(uplink_backoff_failed(&b), 8000, 12000);
+    assert_in_range(uplink_backoff_failed(&b), 16000, 24000);
+}
+
+static void without_a_spread_the_steps_begin_at_a_second(void **state)
+{
+    (void)state;
+    struct uplink_backoff b;
+    uplink_backoff_init(&b, 7, 0);
     uplink_backoff_lost(&b);
     assert_in_range(uplink_backoff_failed(&b), 800, 1200);
 }
@@ -86,9 +134,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_fleet_that_lost_its_broker_comes_back_spread_over_the_whole_time),
+        cmocka_unit_test(no_second_carries_a_tenth_of_the_attempts_of_300_gateways_after_any_outage),
         cmocka_unit_test(failures_wait_one_second_doubling_to_a_minute_give_or_take_a_fifth),
         cmocka_unit_test(the_jitter_uses_its_whole_width),
-        cmocka_unit_test(a_link_that_worked_begins_the_steps_anew),
+        cmocka_unit_test(a_link_that_worked_begins_the_steps_anew_at_a_third_of_the_spread),
+        cmocka_unit_test(without_a_spread_the_steps_begin_at_a_second),
         cmocka_unit_test(without_a_spread_the_first_retry_is_at_once),
         cmocka_unit_test(the_same_seed_gives_the_same_times),
     };
