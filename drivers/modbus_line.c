@@ -87,7 +87,7 @@ int modbus_line_explain(const char *port, int error, struct err_note *note)
         advice = _("it is no serial port: check `port`");
         break;
     }
-    return err_note(note, FG_EIO, "%s: %s; %s", port, strerrordesc_np(error), advice);
+    return err_note(note, FG_EIO, "%s: %s; %s", port, text_errno(error), advice);
 }
 
 int modbus_line_lock(const char *port, struct err_note *note)
@@ -125,7 +125,7 @@ int modbus_line_rs485(int fd, const char *port, enum modbus_rs485 mode, struct e
         s.flags |= SER_RS485_ENABLED | SER_RS485_RTS_ON_SEND;
     if (ioctl(fd, TIOCSRS485, &s) < 0)
         return err_note(note, FG_EIO, "%s: rs485: %s is refused: %s; write rs485: auto", port,
-                        mode == MODBUS_RS485_ON ? "on" : "off", strerrordesc_np(errno));
+                        mode == MODBUS_RS485_ON ? "on" : "off", text_errno(errno));
     return 0;
 }
 

@@ -136,9 +136,9 @@ int modbus_link_lost(struct modbus_link *l, int error)
     if (l->serial)
         (void)modbus_line_explain(l->port, error ? error : EIO, &l->failure);
     else
-        (void)err_note(
-            &l->failure, FG_EIO, "%s:%d: %s; check that the box is up and takes another connection", l->host,
-            l->tcp_port, error ? strerrordesc_np(error) : _("the other side closed the connection"));
+        (void)err_note(&l->failure, FG_EIO,
+                       "%s:%d: %s; check that the box is up and takes another connection", l->host,
+                       l->tcp_port, error ? text_errno(error) : _("the other side closed the connection"));
     modbus_link_close(l);
     return FG_ECLOSED;
 }

@@ -25,7 +25,7 @@ static int explain(const char *host, int port, int error, struct err_note *note)
             _("the box is there but nothing listens on this port: check tcp_port, and that Modbus is on");
     else if (error == ETIMEDOUT)
         advice = _("nobody answers at this address: check power, cable and address");
-    return err_note(note, FG_EIO, "%s:%d: %s; %s", host, port, strerrordesc_np(error), advice);
+    return err_note(note, FG_EIO, "%s:%d: %s; %s", host, port, text_errno(error), advice);
 }
 
 /* 0, an errno, or -1 when cancelled. */
@@ -87,7 +87,7 @@ int modbus_socket_connect(const char *host, int port, int64_t timeout_ms, int ca
     int rc = getaddrinfo(host, service, &hints, &list);
     if (rc != 0)
         return err_note(note, FG_EIO, "%s:%d: %s; check the name, or write the address instead", host, port,
-                        rc == EAI_SYSTEM ? strerrordesc_np(errno) : gai_strerror(rc));
+                        rc == EAI_SYSTEM ? text_errno(errno) : text_said(gai_strerror(rc)));
     int fd = -EHOSTUNREACH, cancelled = 0, tried = 0;
     for (struct addrinfo *a = list; a && fd < 0 && !cancelled && tried < ADDRESSES_MAX;
          a = a->ai_next, tried++)

@@ -133,7 +133,7 @@ static int restart(const struct runtime_status *before, const char *runtime_dir)
         return CMD_DONE;
     fprintf(stderr,
             _("fieldgate apply: cannot tell process %lld to restart: %s; run this as root or as its user\n"),
-            (long long)before->pid, strerror(errno));
+            (long long)before->pid, text_errno(errno));
     return CMD_FAILED;
 }
 

@@ -49,7 +49,7 @@ int cmd_export_out_open(struct cmd_export_out *o, const char *path, const char *
     o->fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (o->fd < 0)
         return err_note(note, FG_EIO, _("%s: %s; is the stick mounted, and may you write there?"), path,
-                        strerror(errno));
+                        text_errno(errno));
     o->path = path;
     return 0;
 }
@@ -90,7 +90,7 @@ static int say(const struct cmd_export_out *o, int code, struct err_note *note)
         return FG_ECLOSED;
     if (code == ENOSPC || code == EDQUOT || code == EFBIG)
         return err_note(note, FG_EFULL, _("%s: no space left"), name);
-    return err_note(note, FG_EIO, _("%s: %s; is the stick still there?"), name, strerror(code));
+    return err_note(note, FG_EIO, _("%s: %s; is the stick still there?"), name, text_errno(code));
 }
 
 static int flush(struct cmd_export_out *o, struct err_note *note)

@@ -107,6 +107,7 @@ static const char *verdict_text(const cJSON *point, char ret[96])
         snprintf(ret, 96, _("refused with exception %lld"), (long long)exception);
     else
         snprintf(ret, 96, "%s", json_string(point, "why", "?"));
+    text_mend(ret);
     return ret;
 }
 
@@ -132,15 +133,30 @@ static void print_views(const cJSON *point)
         printf("\n");
 }
 
+struct row {
+    const char *name, *where, *type, *raw, *value, *unit, *verdict;
+};
+
+static void print_row(const struct row *r)
+{
+    printf("  %-*s %-*s %-*s %-*s %*s %-*s %s\n", text_field(r->name, 24), r->name, text_field(r->where, 14),
+           r->where, text_field(r->type, 9), r->type, text_field(r->raw, 20), r->raw,
+           text_field(r->value, 12), r->value, text_field(r->unit, 10), r->unit, r->verdict);
+}
+
 static void print_point(const cJSON *point)
 {
     char value[40], where[40], verdict[96];
     value_text(cJSON_GetObjectItemCaseSensitive(point, "value"), value);
     snprintf(where, sizeof where, "%s %lld", json_string(point, "register", "?"),
              (long long)json_int(point, "address", 0));
-    printf("  %-24s %-14s %-9s %-20s %12s %-10s %s\n", json_string(point, "name", "?"), where,
-           json_string(point, "type", "?"), json_string(point, "raw", ""), value,
-           json_string(point, "unit", ""), verdict_text(point, verdict));
+    print_row(&(struct row){.name = json_string(point, "name", "?"),
+                            .where = where,
+                            .type = json_string(point, "type", "?"),
+                            .raw = json_string(point, "raw", ""),
+                            .value = value,
+                            .unit = json_string(point, "unit", ""),
+                            .verdict = verdict_text(point, verdict)});
     print_views(point);
 }
 
@@ -173,8 +189,13 @@ static int print_report(const struct probe_options *o, const cJSON *report)
         printf("  %s: %s\n", failed, *note ? note : advice(failed));
         return CMD_FAILED;
     }
-    printf("  %-24s %-14s %-9s %-20s %12s %-10s %s\n", _("point"), _("register"), _("type"), _("raw (hex)"),
-           _("value"), _("unit"), _("verdict"));
+    print_row(&(struct row){.name = _("point"),
+                            .where = _("register"),
+                            .type = _("type"),
+                            .raw = _("raw (hex)"),
+                            .value = _("value"),
+                            .unit = _("unit"),
+                            .verdict = _("verdict")});
     for (const cJSON *point = points ? points->child : NULL; point; point = point->next)
         print_point(point);
     int64_t shift = json_int(report, "shift", 0);

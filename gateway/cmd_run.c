@@ -263,7 +263,7 @@ static int start_again(const struct run_options *o)
 {
     text_forget_language();
     execv("/proc/self/exe", o->argv);
-    log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", strerror(errno));
+    log_line(LOG_PRI_ERROR, "FG-START", "cannot start again: %s", text_errno(errno));
     return CMD_FAILED;
 }
 

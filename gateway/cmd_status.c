@@ -132,9 +132,9 @@ static const char *advice(const cJSON *device)
 static void print_head(const struct runtime_status *s)
 {
     char up[32], when[32];
-    printf("%s  %s  %s %s (%s)\n", json_string(s->json, "gateway", "?"),
-           json_string(s->json, "software", "?"), _("running for"),
-           span(json_int(s->json, "uptime_ms", 0), up), local_time(json_int(s->json, "ts", 0), when));
+    printf(_("%s  %s  running for %s (%s)\n"), json_string(s->json, "gateway", "?"),
+           json_string(s->json, "software", "?"), span(json_int(s->json, "uptime_ms", 0), up),
+           local_time(json_int(s->json, "ts", 0), when));
     if (strcmp(json_string(s->json, "config", ""), "current") != 0)
         printf(_("configuration: LAST GOOD ONE (%s): the file has errors; run `fieldgate check`\n"),
                json_string(s->json, "config_path", "?"));
@@ -150,8 +150,9 @@ static void print_value(const cJSON *reading)
     if (strcmp(quality, "not_due") == 0)
         return;
     printf("    %-24s ", json_string(reading, "name", "?"));
+    const char *state = cJSON_IsTrue(value) ? _("on") : _("off");
     if (cJSON_IsBool(value))
-        printf("%10s", cJSON_IsTrue(value) ? _("on") : _("off"));
+        printf("%*s", text_field(state, 10), state);
     else if (cJSON_IsNumber(value))
         printf("%10.15g", value->valuedouble);
     else
@@ -183,7 +184,7 @@ static void print_device(const cJSON *device)
     int64_t good_age = json_int(device, "last_good_age_ms", -1);
     printf("  %-20s %-10s %-8s ", json_string(device, "name", "?"), json_string(device, "bus", "?"), state);
     if (good_age >= 0)
-        printf("%s %s", span(good_age, age), _("ago"));
+        printf(_("%s ago"), span(good_age, age));
     else
         printf("%s", _("never answered"));
     if (reason[0])
@@ -287,7 +288,7 @@ static int say_why_not(int err, const char *runtime_dir)
                   "`systemctl start fieldgate`\n"),
                 runtime_dir);
     else if (err == FG_EIO)
-        fprintf(stderr, _("fieldgate status: %s/status.json: %s\n"), runtime_dir, strerror(errno));
+        fprintf(stderr, _("fieldgate status: %s/status.json: %s\n"), runtime_dir, text_errno(errno));
     else
         fprintf(stderr, _("fieldgate status: %s/status.json is not what a gateway writes: %s\n"), runtime_dir,
                 err_text(err));

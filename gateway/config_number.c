@@ -42,10 +42,10 @@ static const struct slip size_slips[] = {
     {"MB", "MiB"}, {"mb", "MiB"},  {"M", "MiB"},  {"mib", "MiB"}, {"GB", "GiB"}, {"gb", "GiB"},
     {"G", "GiB"},  {"gib", "GiB"}, {"b", "B"},    {"bytes", "B"}, {NULL, NULL}};
 
-static const struct measure short_duration = {times, time_slips, "", "ms", "s", "ms, s, min, h or d"};
-static const struct measure duration = {times, time_slips, "", "s", "min", "ms, s, min, h or d"};
-static const struct measure size = {sizes, size_slips, "", "KiB", "MiB", "B, KiB, MiB or GiB"};
-static const struct measure rate = {sizes, size_slips, "/s", "KiB", "MiB", "B/s, KiB/s, MiB/s or GiB/s"};
+static const struct measure short_duration = {times, time_slips, "", "ms", "s", N_("ms, s, min, h or d")};
+static const struct measure duration = {times, time_slips, "", "s", "min", N_("ms, s, min, h or d")};
+static const struct measure size = {sizes, size_slips, "", "KiB", "MiB", N_("B, KiB, MiB or GiB")};
+static const struct measure rate = {sizes, size_slips, "/s", "KiB", "MiB", N_("B/s, KiB/s, MiB/s or GiB/s")};
 
 /* What stands behind the digits is no unit: says what to write. */
 static int refuse_unit(const struct measure *m, const char *digits, int n, const char *rest,
@@ -66,7 +66,7 @@ static int refuse_unit(const struct measure *m, const char *digits, int n, const
         if (strlen(s->written) == word && memcmp(s->written, rest, word) == 0)
             return err_note(note, FG_EINVALID, _("has the unit \"%s\"; write %.*s%s%s"), s->written, n,
                             digits, s->meant, m->suffix);
-    return err_note(note, FG_EINVALID, _("has an unknown unit; use %s"), m->all);
+    return err_note(note, FG_EINVALID, _("has an unknown unit; use %s"), _(m->all));
 }
 
 static const struct unit *find_unit(const struct measure *m, const char *rest)

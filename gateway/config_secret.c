@@ -65,7 +65,7 @@ static bool check_file(const struct job *j, const char *key, const char *path, b
     }
     if (err != 0) {
         snprintf(text, sizeof(text), _("the file cannot be used: %s; check the path"),
-                 err == EISDIR ? _("it is no regular file") : strerror(err));
+                 err == EISDIR ? _("it is no regular file") : text_errno(err));
         say(j, key, false, text);
         return j->l->options->secrets_optional;
     }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "config.h"
+#include "text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define AT(type, member) .offset = offsetof(type, member), .width = sizeof(((type *)0)->member)
@@ -98,12 +99,14 @@ static const struct config_word protocols[] = {
 static const struct config_word rs485_modes[] = {
     {"auto", MODBUS_RS485_AUTO}, {"on", MODBUS_RS485_ON}, {"off", MODBUS_RS485_OFF}, {NULL, 0}};
 static const struct config_key bus_keys[] = {
-    {"name", CONFIG_NAME, true, AT(struct config_bus, name), .text = "The bus' name; devices refer to it."},
+    {"name", CONFIG_NAME, true, AT(struct config_bus, name),
+     .text = N_("The bus' name; devices refer to it.")},
     {"protocol", CONFIG_WORD, true, AT(struct config_bus, protocol), .words = protocols,
-     .text = "Modbus RTU on a serial port, Modbus TCP, or RTU frames through a serial server's TCP port."},
-    {"port", CONFIG_PATH, true, .protocols = CONFIG_ON_RTU, AT(struct config_bus, port),
      .text =
-         "The serial port; a path under /dev/serial/by-id/ stays the same when adapters are plugged anew."},
+         N_("Modbus RTU on a serial port, Modbus TCP, or RTU frames through a serial server's TCP port.")},
+    {"port", CONFIG_PATH, true, .protocols = CONFIG_ON_RTU, AT(struct config_bus, port),
+     .text = N_(
+         "The serial port; a path under /dev/serial/by-id/ stays the same when adapters are plugged anew.")},
     {"baud", CONFIG_BAUD, .protocols = CONFIG_ON_RTU, AT(struct config_bus, line.baud), .otherwise = "9600",
      .words = config_bauds, .text = "Bits per second."},
     {"format", CONFIG_FRAME, .protocols = CONFIG_ON_RTU, AT(struct config_bus, line.format),
@@ -113,7 +116,7 @@ static const struct config_key bus_keys[] = {
      .text = "Whether the kernel switches a UART's transceiver by RTS: auto leaves the port as it is set; "
              "USB adapters switch by themselves."},
     {"host", CONFIG_TEXT, true, .protocols = CONFIG_ON_TCP | CONFIG_ON_RTU_OVER_TCP,
-     AT(struct config_bus, host), .max = 253, .text = "Name or address of the device or serial server."},
+     AT(struct config_bus, host), .max = 253, .text = N_("Name or address of the device or serial server.")},
     {"tcp_port", CONFIG_INT, .protocols = CONFIG_ON_TCP | CONFIG_ON_RTU_OVER_TCP,
      AT(struct config_bus, tcp_port), .otherwise = "502", .min = 1, .max = 65535, .text = "TCP port."},
     {"timeout", CONFIG_DURATION, AT(struct config_bus, timeout_ms), .otherwise = "500ms", .min = 10,
@@ -122,17 +125,17 @@ static const struct config_key bus_keys[] = {
      .shown = true, .text = "Extra silence between requests, above the standard's 3.5 characters."},
 };
 static const struct config_foreign bus_foreign[] = {
-    {"baudrate", "write baud: 9600"},
-    {"baud_rate", "write baud: 9600"},
-    {"speed", "write baud: 9600"},
-    {"parity", "parity is part of format: 8N1 (none), 8E1 (even), 8O1 (odd)"},
-    {"stopbits", "stop bits are part of format: 8N1 or 8N2"},
-    {"stop_bits", "stop bits are part of format: 8N1 or 8N2"},
-    {"databits", "data bits are part of format: 8N1"},
-    {"data_bits", "data bits are part of format: 8N1"},
-    {"device", "write port: /dev/serial/by-id/..; sensors stand under devices:"},
-    {"ip", "write host: 192.168.1.20"},
-    {"address", "write host: 192.168.1.20"},
+    {"baudrate", N_("write baud: 9600")},
+    {"baud_rate", N_("write baud: 9600")},
+    {"speed", N_("write baud: 9600")},
+    {"parity", N_("parity is part of format: 8N1 (none), 8E1 (even), 8O1 (odd)")},
+    {"stopbits", N_("stop bits are part of format: 8N1 or 8N2")},
+    {"stop_bits", N_("stop bits are part of format: 8N1 or 8N2")},
+    {"databits", N_("data bits are part of format: 8N1")},
+    {"data_bits", N_("data bits are part of format: 8N1")},
+    {"device", N_("write port: /dev/serial/by-id/..; sensors stand under devices:")},
+    {"ip", N_("write host: 192.168.1.20")},
+    {"address", N_("write host: 192.168.1.20")},
     {NULL, NULL}};
 const struct config_section config_bus_keys = {.name = "bus",
                                                .text = "One Modbus line or connection.",
@@ -153,10 +156,10 @@ static const struct config_section line_section = {.name = "line",
                                                    KEYS(line_keys)};
 
 static const struct config_key device_keys[] = {
-    {"name", CONFIG_NAME, true, AT(struct config_device, name), .text = "The device's name in records."},
-    {"bus", CONFIG_BUS, true, AT(struct config_device, bus), .text = "The name of its bus."},
+    {"name", CONFIG_NAME, true, AT(struct config_device, name), .text = N_("The device's name in records.")},
+    {"bus", CONFIG_BUS, true, AT(struct config_device, bus), .text = N_("The name of its bus.")},
     {"unit", CONFIG_INT, true, .shown = true, AT(struct config_device, unit), .min = 0, .max = 255,
-     .text = "Modbus address: 1 to 247 on a serial line, 0 to 255 on TCP."},
+     .text = N_("Modbus address: 1 to 247 on a serial line, 0 to 255 on TCP.")},
     {"profile", CONFIG_NAME, AT(struct config_device, profile),
      .text = "The device's model: a file of the profile folders, without .yaml."},
     {"every", CONFIG_DURATION, AT(struct config_device, every_ms), .otherwise = "60s", .min = 50,
@@ -186,17 +189,17 @@ static const struct config_key device_keys[] = {
      .text = "What to read, instead of a profile or added to it."},
 };
 static const struct config_foreign device_foreign[] = {
-    {"id", "write unit: 1 for the Modbus address, name: .. for the name"},
-    {"slave", "write unit: 1"},
-    {"slave_id", "write unit: 1"},
-    {"address", "write unit: 1 for the Modbus address; a register's address belongs to a point"},
-    {"interval", "write every: 60s"},
-    {"period", "write every: 60s"},
-    {"model", "write profile: .."},
-    {"type", "write profile: .. for the model"},
-    {"registers", "write points:"},
-    {"baud", "write line: {baud: 4800}"},
-    {"format", "write line: {format: 8N1}"},
+    {"id", N_("write unit: 1 for the Modbus address, name: .. for the name")},
+    {"slave", N_("write unit: 1")},
+    {"slave_id", N_("write unit: 1")},
+    {"address", N_("write unit: 1 for the Modbus address; a register's address belongs to a point")},
+    {"interval", N_("write every: 60s")},
+    {"period", N_("write every: 60s")},
+    {"model", N_("write profile: ..")},
+    {"type", N_("write profile: .. for the model")},
+    {"registers", N_("write points:")},
+    {"baud", N_("write line: {baud: 4800}")},
+    {"format", N_("write line: {format: 8N1}")},
     {NULL, NULL}};
 const struct config_section config_device_keys = {.name = "device",
                                                   .text = "One Modbus unit on a bus.",
@@ -251,11 +254,12 @@ static const struct config_word commands[] = {
     {"status", 0}, {"rebirth", 1}, {"resend", 2}, {"poll", 3}, {NULL, 0}};
 static const struct config_key uplink_keys[] = {
     {"name", CONFIG_NAME, true, AT(struct config_uplink, name),
-     .text = "The uplink's name; its progress is kept under it."},
+     .text = N_("The uplink's name; its progress is kept under it.")},
     {"url", CONFIG_TEXTS, true, AT(struct config_uplink, urls),
      .count = offsetof(struct config_uplink, url_count), .max = 512,
-     .text = "mqtt://, mqtts://, ws:// or wss:// with host and optional port; one or a list, tried in order; "
-             "the first is returned to when it is well again."},
+     .text =
+         N_("mqtt://, mqtts://, ws:// or wss:// with host and optional port; one or a list, tried in order; "
+            "the first is returned to when it is well again.")},
     {"topic", CONFIG_TEXT, AT(struct config_uplink, topic), .otherwise = "fieldgate/v1/{gateway}", .max = 512,
      .text = "Prefix of all topics; {gateway}, {uplink} and {label.NAME} are replaced."},
     {"format", CONFIG_TEXT, AT(struct config_uplink, format), .otherwise = "json", .words = formats,
@@ -293,17 +297,17 @@ static const struct config_key uplink_keys[] = {
              "subscribed."},
 };
 static const struct config_foreign uplink_foreign[] = {
-    {"password", "a password never stands in this file; write credential: NAME and put it into "
-                 "/etc/fieldgate/credentials/NAME"},
-    {"user", "write username:"},
-    {"broker", "write url: mqtts://host:8883"},
-    {"host", "write url: mqtts://host:8883"},
-    {"port", "the port is part of url: mqtts://host:8883"},
-    {"ssl", "TLS is part of url: mqtts://host:8883"},
-    {"insecure", "nothing turns TLS' checks off as a whole; give the broker's authority as ca_file"},
-    {"tls_insecure", "nothing turns TLS' checks off as a whole; give the broker's authority as ca_file"},
-    {"qos", "delete it: data is always sent with QoS 1"},
-    {"retain", "delete it: state and birth are retained, data is not"},
+    {"password", N_("a password never stands in this file; write credential: NAME and put it into "
+                    "/etc/fieldgate/credentials/NAME")},
+    {"user", N_("write username:")},
+    {"broker", N_("write url: mqtts://host:8883")},
+    {"host", N_("write url: mqtts://host:8883")},
+    {"port", N_("the port is part of url: mqtts://host:8883")},
+    {"ssl", N_("TLS is part of url: mqtts://host:8883")},
+    {"insecure", N_("nothing turns TLS' checks off as a whole; give the broker's authority as ca_file")},
+    {"tls_insecure", N_("nothing turns TLS' checks off as a whole; give the broker's authority as ca_file")},
+    {"qos", N_("delete it: data is always sent with QoS 1")},
+    {"retain", N_("delete it: state and birth are retained, data is not")},
     {NULL, NULL}};
 const struct config_section config_uplink_keys = {.name = "uplink",
                                                   .text =

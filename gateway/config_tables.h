@@ -47,8 +47,8 @@ struct config_word {
 
 /* A key that people write because another program or a manual calls it so. */
 struct config_foreign {
-    const char *key; /* NULL: the end */
-    const char *advice;
+    const char *key;    /* NULL: the end */
+    const char *advice; /* N_("...") */
 };
 
 enum { CONFIG_ON_RTU = 1, CONFIG_ON_TCP = 2, CONFIG_ON_RTU_OVER_TCP = 4 };
@@ -67,7 +67,7 @@ struct config_key {
     int64_t min, max;           /* in the unit of the kind; max 0: no bounds */
     const struct config_word *words;
     const struct config_section *section; /* MAP, LIST */
-    const char *text;                     /* one line of English */
+    const char *text; /* one line of English; N_("...") when required, since `check` says it then */
 };
 
 struct config_section {

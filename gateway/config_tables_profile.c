@@ -3,6 +3,7 @@
  * them. */
 #include "config_profile.h"
 #include "config_tables.h"
+#include "text.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define AT(type, member) .offset = offsetof(type, member), .width = sizeof(((type *)0)->member)
@@ -51,7 +52,7 @@ const struct config_section config_report_keys = {.name = "report",
 
 static const struct config_key point_keys[] = {
     {"name", CONFIG_NAME, true, AT(struct point, name),
-     .text = "What is measured (config/points.yaml lists good names)."},
+     .text = N_("What is measured (config/points.yaml lists good names).")},
     {"register", CONFIG_WORD, .shown = true, AT(struct point, table), .words = registers,
      .otherwise_says = "what reference says", .text = "The register table."},
     {"address", CONFIG_INT, .shown = true, AT(struct point, address), .max = 65535,
@@ -93,16 +94,16 @@ static const struct config_key point_keys[] = {
          "reading and the whole increment."},
 };
 static const struct config_foreign point_foreign[] = {
-    {"function", "write register: coil, discrete_input, input (function 4) or holding (function 3)"},
-    {"function_code", "write register: coil, discrete_input, input (function 4) or holding (function 3)"},
-    {"fc", "write register: coil, discrete_input, input (function 4) or holding (function 3)"},
-    {"data_type", "write type:"},
-    {"word_order", "write order: ABCD, CDAB, BADC or DCBA"},
-    {"byte_order", "write order: ABCD, CDAB, BADC or DCBA"},
-    {"multiplier", "write scale:"},
-    {"factor", "write scale:"},
-    {"count", "the type says how many registers: float32 takes two"},
-    {"length", "the type says how many registers: float32 takes two"},
+    {"function", N_("write register: coil, discrete_input, input (function 4) or holding (function 3)")},
+    {"function_code", N_("write register: coil, discrete_input, input (function 4) or holding (function 3)")},
+    {"fc", N_("write register: coil, discrete_input, input (function 4) or holding (function 3)")},
+    {"data_type", N_("write type:")},
+    {"word_order", N_("write order: ABCD, CDAB, BADC or DCBA")},
+    {"byte_order", N_("write order: ABCD, CDAB, BADC or DCBA")},
+    {"multiplier", N_("write scale:")},
+    {"factor", N_("write scale:")},
+    {"count", N_("the type says how many registers: float32 takes two")},
+    {"length", N_("the type says how many registers: float32 takes two")},
     {NULL, NULL}};
 const struct config_section config_point_keys = {
     .name = "point",
@@ -144,9 +145,9 @@ static const struct config_section limits_section = {.name = "profile_limits",
 
 static const struct config_key probe_keys[] = {
     {"register", CONFIG_WORD, true, AT(struct config_probe, table), .words = registers,
-     .text = "The register table."},
+     .text = N_("The register table.")},
     {"address", CONFIG_INT, true, AT(struct config_probe, address), .max = 65535,
-     .text = "0-based, as on the wire."},
+     .text = N_("0-based, as on the wire.")},
     {"count", CONFIG_INT, AT(struct config_probe, count), .otherwise = "1", .min = 1, .max = 125,
      .text = "How many registers to read."},
     {"expect", CONFIG_TEXT, AT(struct config_probe, expect), .max = 100,
@@ -163,8 +164,9 @@ static const struct config_section probe_section = {.name = "profile_probe",
 static const struct config_word maturities[] = {{"manual", 0}, {"tested", 1}, {NULL, 0}};
 static const struct config_key profile_keys[] = {
     {"profile", CONFIG_NAME, true, AT(struct config_profile, name),
-     .text = "The profile's name, as in the file name."},
-    {"title", CONFIG_TEXT, true, AT(struct config_profile, title), .max = 200, .text = "What the device is."},
+     .text = N_("The profile's name, as in the file name.")},
+    {"title", CONFIG_TEXT, true, AT(struct config_profile, title), .max = 200,
+     .text = N_("What the device is.")},
     {"manufacturer", CONFIG_TEXT, AT(struct config_profile, manufacturer), .max = 200,
      .text = "Who makes it."},
     {"source", CONFIG_TEXT, AT(struct config_profile, source), .max = 1024,
@@ -191,7 +193,7 @@ static const struct config_key profile_keys[] = {
              "long."},
     {"points", CONFIG_LIST, true, AT(struct config_profile, points),
      .count = offsetof(struct config_profile, point_count), .section = &config_point_keys,
-     .text = "What the device measures."},
+     .text = N_("What the device measures.")},
 };
 const struct config_section config_profile_keys = {.name = "profile",
                                                    .text = "A device model: PROFILES/<name>.yaml.",

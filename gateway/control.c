@@ -16,6 +16,7 @@
 
 #include "clock.h"
 #include "command.h"
+#include "text.h"
 
 enum {
     CLIENTS_MAX = 4,
@@ -92,10 +93,10 @@ static int listen_at(struct control *c, struct err_note *note)
     unlink(other);
     c->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (c->listener < 0 || bind(c->listener, (const struct sockaddr *)&temporary, sizeof temporary) != 0)
-        return err_note(note, FG_EIO, "%s: %s", c->path, strerror(errno));
+        return err_note(note, FG_EIO, "%s: %s", c->path, text_errno(errno));
     if (chmod(other, 0660) == 0 && listen(c->listener, BACKLOG) == 0 && rename(other, c->path) == 0)
         return 0;
-    err = err_note(note, FG_EIO, "%s: %s", c->path, strerror(errno));
+    err = err_note(note, FG_EIO, "%s: %s", c->path, text_errno(errno));
     unlink(other);
     return err;
 }
@@ -263,7 +264,7 @@ int control_open(const struct control_options *options, struct control **ret, st
         err = listen_at(c, note);
     }
     if (err == 0 && c->stop_fd < 0)
-        err = err_note(note, FG_EIO, "%s: %s", c->path, strerror(errno));
+        err = err_note(note, FG_EIO, "%s: %s", c->path, text_errno(errno));
     if (err == 0 && pthread_create(&c->thread, NULL, run, c) != 0)
         err = err_note(note, FG_ENOMEM, "cannot start a thread");
     if (err < 0) {

@@ -21,7 +21,7 @@ static int explain(const char *path, int error, struct err_note *note)
     if (error == EACCES || error == EPERM)
         return err_note(note, FG_EIO,
                         _("%s: not allowed; use sudo, or join the group (usermod -aG fieldgate YOU)"), path);
-    return err_note(note, FG_EIO, "%s: %s", path, strerror(error));
+    return err_note(note, FG_EIO, "%s: %s", path, text_errno(error));
 }
 
 static int reach(const char *runtime_dir, struct err_note *note)

@@ -44,6 +44,7 @@ int err_note(struct err_note *note, int err, const char *format, ...)
         va_start(args, format);
         vsnprintf(note->text, sizeof note->text, _(format), args);
         va_end(args);
+        text_mend(note->text);
     }
     return err;
 }

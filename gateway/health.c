@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "health.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,7 +68,7 @@ static int replace_file(const char *dir, const char *name, const struct buf *tex
         return err_note(note, FG_EIO, "%s: path too long", dir);
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
-        return err_note(note, FG_EIO, "%s: %s", temporary, strerror(errno));
+        return err_note(note, FG_EIO, "%s: %s", temporary, text_errno(errno));
     fchmod(fd, 0644); /* a technician's own account reads it, whatever our umask */
     int err = write_whole(fd, text);
     if (err == 0 && lasting && fsync(fd) < 0)
@@ -79,7 +80,7 @@ static int replace_file(const char *dir, const char *name, const struct buf *tex
     if (err == 0)
         why = errno;
     unlink(temporary);
-    return err_note(note, FG_EIO, "%s: %s", path, strerror(why));
+    return err_note(note, FG_EIO, "%s: %s", path, text_errno(why));
 }
 
 int health_write_file(const char *dir, const char *name, const struct buf *text, struct err_note *note)

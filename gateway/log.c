@@ -47,6 +47,7 @@ void log_line(enum log_priority priority, const char *code, const char *format, 
     va_start(args, format);
     vsnprintf(text, sizeof text, _(format), args);
     va_end(args);
+    text_mend(text);
     for (char *c = text; *c; c++) /* one event, one line, whatever a broker or device put into a text */
         if ((unsigned char)*c < 0x20 || *c == 0x7F)
             *c = ' ';

@@ -61,7 +61,7 @@ static int finish(int code)
         return code;
     if (errno != EPIPE) /* `fieldgate show | head` is nothing to complain about */
         fprintf(stderr, _("fieldgate: the output cannot be written: %s\n"),
-                errno != 0 ? strerror(errno) : _("some of it is missing"));
+                errno != 0 ? text_errno(errno) : _("some of it is missing"));
     return code == CMD_DONE ? CMD_FAILED : code;
 }
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "mqtt_names.h"
+#include "text.h"
 
 static const struct {
     const char *prefix;
@@ -116,7 +117,7 @@ int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address 
     snprintf(port, sizeof(port), "%d", url->port);
     int rc = mqtt_names_ask(url->host, port, &hints, &list);
     if (rc != 0) {
-        const char *why = rc == EAI_SYSTEM ? strerror(errno) : gai_strerror(rc);
+        const char *why = rc == EAI_SYSTEM ? text_errno(errno) : text_said(gai_strerror(rc));
         return err_note(note, FG_ENOTFOUND, "name %s: %s; check the spelling, DNS and the link", url->host,
                         why);
     }

@@ -135,7 +135,7 @@ static int check_files(const struct mqtt_target *t, struct err_note *note)
     for (size_t i = 0; t->now->url.tls && i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (paths[i] != NULL && access(paths[i], R_OK) != 0)
             return err_note(note, FG_EIO, "%s %s: %s; check that it exists and that the service may read it",
-                            NAMES[i], paths[i], strerror(errno));
+                            NAMES[i], paths[i], text_errno(errno));
     }
     return 0;
 }
@@ -181,7 +181,7 @@ static void explain_attempt(const struct mqtt_target *t, const char *said, char 
     if (err != 0)
         snprintf(ret, size,
                  _("cannot reach %s port %d (%s): %s; check the link, the port and that the broker runs"),
-                 u->host, u->port, t->address.text, strerror(err));
+                 u->host, u->port, t->address.text, text_errno(err));
     else if (u->tls)
         snprintf(ret, size,
                  _("TLS with %s port %d failed; most likely the certificate is for another host name"),

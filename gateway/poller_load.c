@@ -42,15 +42,20 @@ static int64_t cost_us(void *context, size_t device, const bool *due)
 
 static void say_overload(const struct poller_load *l, const struct busload *load)
 {
-    char fits[80] = "";
+    const char *advice = _("set a higher baud, or spread the devices over two buses");
+    char fits[200];
     if (load->fit_ms >= 1000)
-        snprintf(fits, sizeof(fits), _("every: %llds or longer would fit; "), (long long)load->fit_ms / 1000);
+        snprintf(fits, sizeof(fits), _("every: %llds or longer would fit; or %s"),
+                 (long long)load->fit_ms / 1000, advice);
     else if (load->fit_ms > 0)
-        snprintf(fits, sizeof(fits), _("every: %lldms or longer would fit; "), (long long)load->fit_ms);
-    log_line(LOG_PRI_WARNING, "FG-BUS-OVERLOAD",
-             _("bus=%s load=%lld%%: the line has too little time for all its devices, periods are missed; "
-               "%sor set a higher baud, or spread the devices over two buses"),
-             l->bus, (long long)(load->permille + 5) / 10, fits);
+        snprintf(fits, sizeof(fits), _("every: %lldms or longer would fit; or %s"), (long long)load->fit_ms,
+                 advice);
+    else
+        snprintf(fits, sizeof(fits), "%s", advice);
+    log_line(
+        LOG_PRI_WARNING, "FG-BUS-OVERLOAD",
+        _("bus=%s load=%lld%%: the line has too little time for all its devices, periods are missed; %s"),
+        l->bus, (long long)(load->permille + 5) / 10, fits);
 }
 
 void poller_load_note(struct poller_load *l, uint32_t missed, int64_t now_mono_ms)

@@ -179,20 +179,20 @@ void probe_view_name(const struct probe_view *v, char ret[PROBE_TEXT_MAX])
 
 void probe_advice(const struct point *p, const struct probe_view *v, char ret[PROBE_TEXT_MAX])
 {
-    char name[PROBE_TEXT_MAX], value[DECIMAL_TEXT_MAX] = "";
-    const char *before = _("set "), *after = _(": it gives");
+    char name[PROBE_TEXT_MAX], number[DECIMAL_TEXT_MAX], value[DECIMAL_TEXT_MAX + 48];
     probe_view_name(v, name);
-    if (v->way == PROBE_ADDRESS) {
-        before =
-            v->as.address < p->address ? _("looks like 1-based numbering: ") : _("looks like one too low: ");
-        after = _(" gives");
-    }
     if (v->reading.value.kind == VALUE_NUMBER)
-        decimal_format(v->reading.value.number, value);
+        decimal_format(v->reading.value.number, number);
     else
-        snprintf(value, sizeof value, "%s", v->reading.value.boolean ? "on" : "off");
-    snprintf(ret, PROBE_TEXT_MAX, "%s%.40s%s %s%s%.40s", before, name, after, value, p->unit ? " " : "",
-             p->unit ? p->unit : "");
+        snprintf(number, sizeof number, "%s", v->reading.value.boolean ? _("on") : _("off"));
+    snprintf(value, sizeof value, "%s%s%.40s", number, p->unit ? " " : "", p->unit ? p->unit : "");
+    if (v->way != PROBE_ADDRESS)
+        snprintf(ret, PROBE_TEXT_MAX, _("set %.40s: it gives %s"), name, value);
+    else if (v->as.address < p->address)
+        snprintf(ret, PROBE_TEXT_MAX, _("looks like 1-based numbering: %.40s gives %s"), name, value);
+    else
+        snprintf(ret, PROBE_TEXT_MAX, _("looks like one too low: %.40s gives %s"), name, value);
+    text_mend(ret);
 }
 
 const char *probe_order_word(const struct point *p)

@@ -80,7 +80,7 @@ int store_db_fail(struct store_db *d, int rc, struct err_note *note, const char 
                            ? _("another program holds it; close it")
                            : _("check the card or disk (dmesg), its mount and its permissions");
     const char *said = d->db && sqlite3_errcode(d->db) ? sqlite3_errmsg(d->db) : sqlite3_errstr(rc);
-    return err_note(note, err, "store: %s: %s; %s", doing, said, next);
+    return err_note(note, err, "store: %s: %s; %s", doing, text_said(said), next);
 }
 
 int store_db_run(struct store_db *d, enum store_stmt which)
@@ -309,11 +309,11 @@ static int quick_check(struct store_db *d, const char *table, struct err_note *n
     snprintf(sql, sizeof sql, "PRAGMA quick_check('%s')", table);
     int rc = sqlite3_prepare_v2(d->db, sql, -1, &stmt, NULL);
     if (rc != SQLITE_OK)
-        return store_db_fail(d, rc, note, "checking");
+        return store_db_fail(d, rc, note, _("checking the database"));
     int err = 0;
     rc = sqlite3_step(stmt);
     if (rc != SQLITE_ROW)
-        err = store_db_fail(d, rc, note, "checking");
+        err = store_db_fail(d, rc, note, _("checking the database"));
     else if (strcmp((const char *)sqlite3_column_text(stmt, 0), "ok") != 0)
         err = err_note(note, FG_ECORRUPT, "store: checking %s: %s", table, sqlite3_column_text(stmt, 0));
     sqlite3_finalize(stmt);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "store_db.h"
+#include "text.h"
 
 static int from_errno(int code)
 {
@@ -52,12 +53,12 @@ int store_file_kind(const char *path, enum store_file_kind *ret, struct err_note
         return 0;
     }
     if (fd < 0)
-        return err_note(note, FG_EIO, "store: %s: %s; check its permissions", path, strerror(errno));
+        return err_note(note, FG_EIO, "store: %s: %s; check its permissions", path, text_errno(errno));
     ssize_t len = read(fd, head, sizeof head);
     int code = errno;
     close(fd);
     if (len < 0)
-        return err_note(note, FG_EIO, "store: %s: %s; give the name of a file", path, strerror(code));
+        return err_note(note, FG_EIO, "store: %s: %s; give the name of a file", path, text_errno(code));
     *ret = judge(head, (size_t)len, store_file_size(path, "-wal") > 0);
     if (*ret == STORE_FILE_FOREIGN)
         return err_note(note, FG_EFOREIGN,
@@ -88,7 +89,7 @@ int store_file_lock(const char *path, int *ret_fd, struct err_note *note)
     if (fd < 0) {
         err = err_note(note, errno == ENOSPC || errno == EDQUOT ? FG_EFULL : FG_EIO,
                        "store: %s: %s; the folder must exist and belong to the service's user", name.data,
-                       strerror(errno));
+                       text_errno(errno));
     } else if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
         err =
             err_note(note, FG_ERETRY, "store: %s is in use by another fieldgate; stop that one first", path);

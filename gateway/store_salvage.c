@@ -12,6 +12,7 @@
 #include "store_opening.h"
 #include "store_salvage_copy.h"
 #include "store_writer.h"
+#include "text.h"
 
 static int build(struct store *s, const char *fresh, uint64_t given, struct err_note *note)
 {
@@ -23,7 +24,7 @@ static int build(struct store *s, const char *fresh, uint64_t given, struct err_
         return err;
     err = store_salvage_copy(&d, s->path, &s->side, given, &s->uplinks_unknown);
     if (err)
-        store_db_fail(&d, sqlite3_errcode(d.db), note, "salvaging a damaged database");
+        store_db_fail(&d, sqlite3_errcode(d.db), note, _("saving what is left of a damaged database"));
     store_db_close(&d);
     return err ? err : store_file_sync(fresh);
 }

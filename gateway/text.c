@@ -65,10 +65,28 @@ void text_forget_language(void)
     unsetenv(OURS);
 }
 
+void text_mend(char *text)
+{
+    size_t len = strlen(text), start = len;
+    while (start > 0 && len - start < 3 && ((unsigned char)text[start - 1] & 0xC0) == 0x80)
+        start--;
+    if (start == 0 || (unsigned char)text[start - 1] < 0xC0)
+        return; /* it ends with ASCII, or was no UTF-8 */
+    unsigned char first = (unsigned char)text[start - 1];
+    size_t whole = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
+    if (len - (start - 1) < whole)
+        text[start - 1] = '\0';
+}
+
 size_t text_width(const char *text)
 {
     size_t width = 0;
     for (; *text; text++) /* bytes that go on with a character begin with the bits 10 */
         width += ((unsigned char)*text & 0xC0) != 0x80;
     return width;
+}
+
+int text_field(const char *text, int columns)
+{
+    return columns + (int)(strlen(text) - text_width(text));
 }

@@ -28,7 +28,16 @@ void text_language(const char *language);
 /* Takes back what text_language() set, for a program that is started in this one's place. */
 void text_forget_language(void);
 
+/* What a library says (strerror, gai_strerror, SQLite, OpenSSL), translated where it is one of the usual
+ * ones, whatever locales the box has. */
+const char *text_said(const char *english);
+const char *text_errno(int error);
+
+/* Cuts off the piece of a character that is left where a buffer was too small for a UTF-8 text. */
+void text_mend(char *text);
 /* Columns that a UTF-8 text takes on a terminal; "ệ" is one. */
 size_t text_width(const char *text);
+/* The width to give to printf's "%*s" or "%-*s" so that the text fills so many columns. */
+int text_field(const char *text, int columns);
 
 #endif

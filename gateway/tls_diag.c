@@ -52,7 +52,7 @@ static const char *openssl_reason(void)
     const char *reason = ERR_reason_error_string(e);
 
     if (e != 0 && ERR_SYSTEM_ERROR(e))
-        return strerror(ERR_GET_REASON(e));
+        return text_errno(ERR_GET_REASON(e));
     return reason != NULL ? reason : _("no reason given");
 }
 
@@ -118,7 +118,7 @@ static enum tls_diag_result dial(struct diag *d)
         return TLS_DIAG_OK;
     return say(d, TLS_DIAG_UNREACHABLE,
                "cannot reach %s port %d (%s): %s; check the link, the port and that the broker runs", o->host,
-               o->port, address.text, strerror(-d->fd));
+               o->port, address.text, text_errno(-d->fd));
 }
 
 /* Waits for what OpenSSL wants; false when the deadline has passed. */
@@ -352,7 +352,7 @@ static enum tls_diag_result judge(struct diag *d)
 {
     long error = SSL_get_verify_result(d->ssl);
     const char *ca = d->options->ca_file != NULL ? d->options->ca_file : _("the system's list");
-    const char *why = X509_verify_cert_error_string(error);
+    const char *why = text_said(X509_verify_cert_error_string(error));
 
     switch (error) {
     case X509_V_OK:

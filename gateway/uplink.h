@@ -73,7 +73,7 @@ struct uplink_status {
     bool connected;
     int64_t since_mono_ms;    /* of the present state */
     char url[256];            /* connected to, or tried last; never with a password */
-    char reason[256];         /* why down */
+    char reason[512];         /* why down */
     int64_t next_try_mono_ms; /* 0 while connected */
     uint64_t connects;
     uint64_t messages, bytes; /* acknowledged since start */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "uplink_files.h"
+#include "text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -42,7 +43,7 @@ int uplink_password_read(const char *path, struct buf *out, struct err_note *not
     ssize_t n = read_some(path, text, sizeof text);
     buf_reset(out);
     if (n < 0)
-        return err_note(note, errno == ENOENT ? FG_ENOTFOUND : FG_EIO, "%s: %s", path, strerror(errno));
+        return err_note(note, errno == ENOENT ? FG_ENOTFOUND : FG_EIO, "%s: %s", path, text_errno(errno));
     if (n > 0 && text[n - 1] == '\n')
         n--;
     if (n > UPLINK_PASSWORD_MAX)

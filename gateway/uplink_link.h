@@ -19,7 +19,7 @@
 
 enum uplink_link_state { UPLINK_LINK_DOWN, UPLINK_LINK_CONNECTING, UPLINK_LINK_UP };
 
-#define UPLINK_LINK_TEXT 256
+#define UPLINK_LINK_TEXT 512
 
 /* What is remembered of one url. */
 struct uplink_link_url {

@@ -287,7 +287,7 @@ int yaml_doc_read_file(const char *path, char **ret_text, size_t *ret_len, struc
     FILE *file = fopen(path, "re");
     int err = file ? read_stream(file, ret_text, ret_len) : FG_EIO;
     if (err == FG_EIO)
-        yaml_explain_at(problem, 0, 0, _("cannot be read: %s; %s"), strerror(errno),
+        yaml_explain_at(problem, 0, 0, _("cannot be read: %s; %s"), text_errno(errno),
                         errno == EACCES ? _("try again with sudo") : _("check the path"));
     if (err == FG_ERANGE)
         err = yaml_explain_at(problem, 0, 0, _("is larger than %d KiB; is this the right file?"),
