@@ -237,6 +237,10 @@ static void print_uplink(const cJSON *u)
     else
         printf(_("DOWN for %s: %s; next try in %s\n"), span(json_int(u, "for_ms", 0), a),
                json_string(u, "reason", ""), span(json_int(u, "next_try_in_ms", 0), b));
+    if (json_bool(u, "id_clash", false))
+        printf(
+            _("    ANOTHER CLIENT USES OUR client_id ON THIS BROKER: most likely a second gateway with this "
+              "gateway's id;\n    give one of them another gateway: id, then `fieldgate apply`\n"));
     printf(_("    delivered %lld   waiting %lld   dropped %lld"), (long long)json_int(u, "delivered", 0),
            (long long)json_int(u, "waiting", 0), (long long)json_int(u, "dropped", 0));
     int64_t oldest = json_int(u, "oldest_waiting_ts", 0), drain = json_int(u, "drain_ms", -1);

@@ -18,7 +18,8 @@
 #include "uplink_session.h"
 
 enum {
-    ROUND_MS = 1000, /* the longest wait, so that the pulse keeps beating */
+    ROUND_MS = 1000,         /* the longest wait, so that the pulse keeps beating */
+    REASON_TAKEN_OVER = 142, /* MQTT 5 */
     OFFLINE_MS = 1000,
     GOODBYE_MS = 500,
     THREAD_STACK = 256 * 1024,
@@ -97,6 +98,7 @@ static void publish_status(struct uplink *u)
     snprintf(status->url, sizeof status->url, "%s", u->options.urls[l->url]);
     snprintf(status->reason, sizeof status->reason, "%s", l->reason);
     status->next_try_mono_ms = up ? 0 : l->next_try_mono_ms;
+    status->id_clash = uplink_clash_is_on(&l->clash);
     status->connects = l->connects;
     status->messages = u->session.messages;
     status->bytes = u->session.bytes;
@@ -213,7 +215,13 @@ static void end_session(struct uplink *u, int reason, bool overdue, const char *
 {
     u->link.useful = u->session.useful;
     uplink_session_lost(&u->session, reason, overdue);
+    const int64_t up_ms = clock_mono_ms() - u->link.since_mono_ms;
+    /* One broker behind two urls ends our connection for our own other one. */
+    const bool no_other_reason = reason == REASON_TAKEN_OVER || (reason < 0 && !overdue);
+    const bool foreign = no_other_reason && u->link.useful && !u->home.trying && !u->home.up;
     uplink_link_lost(&u->link, text);
+    if (foreign)
+        uplink_link_closed(&u->link, reason == REASON_TAKEN_OVER, up_ms);
     uplink_return_look(&u->home); /* one broker behind both urls ends the old connection for the new one */
     if (u->home.up)
         go_home(u);
@@ -231,6 +239,7 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
         end_session(u, 0, true, text);
         return now;
     }
+    uplink_link_look_for_peace(&u->link, now);
     int64_t home = try_home(u, now);
     if (u->home.up)
         move_home(u);

@@ -12,7 +12,8 @@
  * losing an established link uniform in 0..first_retry_max_ms, else doubling to 60 s, jittered; urls
  * tried in order. From another than the first url the uplink returns to the first when that is well again:
  * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
- * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-COMMAND, FG-COMMAND-REFUSED, FG-COMMAND-DEAF.
+ * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-ID-CLASH, FG-ID-CLASH-OVER, FG-COMMAND, FG-COMMAND-REFUSED,
+ * FG-COMMAND-DEAF.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
@@ -75,6 +76,7 @@ struct uplink_status {
     char url[256];            /* connected to, or tried last; never with a password */
     char reason[512];         /* why down */
     int64_t next_try_mono_ms; /* 0 while connected */
+    bool id_clash;            /* another client pushes us out: see uplink_clash.h */
     uint64_t connects;
     uint64_t messages, bytes; /* acknowledged since start */
     uint64_t refused;         /* messages */

@@ -204,6 +204,7 @@ void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
 {
     struct uplink_link_url *url = &l->urls[l->url];
     set_text(l->reason, text);
+    uplink_clash_attempt_failed(&l->clash);
     if (strcmp(url->said, l->reason) != 0)
         log_line(LOG_PRI_WARNING, "FG-LINK-FAILED",
                  "uplink=%s url=%s: cannot connect: %s; readings are kept and it is tried again by itself",
@@ -230,4 +231,34 @@ void uplink_link_lost(struct uplink_link *l, const char *text)
     l->state = UPLINK_LINK_DOWN;
     l->url = 0;
     l->next_try_mono_ms = now + uplink_backoff_lost(&l->backoff);
+}
+
+void uplink_link_closed(struct uplink_link *l, bool said, int64_t up_ms)
+{
+    const struct uplink_options *o = l->options;
+    const bool known = uplink_clash_is_on(&l->clash);
+    int64_t now = clock_mono_ms();
+    int64_t wait = uplink_clash_closed(&l->clash, said, up_ms, now);
+    if (!uplink_clash_is_on(&l->clash))
+        return;
+    wait += uplink_backoff_spread(&l->backoff, wait / 4);
+    if (l->next_try_mono_ms < now + wait)
+        l->next_try_mono_ms = now + wait;
+    if (!known)
+        log_line(
+            LOG_PRI_ERROR, "FG-ID-CLASH",
+            "uplink=%s url=%s client_id=%s gateway=%s: the broker keeps ending our connection as it does "
+            "when "
+            "another client comes with our client_id: most likely a second gateway has this id; give one of "
+            "them another gateway: id, or the uplink another client_id; readings are kept and we come back "
+            "less often",
+            o->name, o->urls[l->url], o->mqtt.client_id, o->who.gateway);
+}
+
+void uplink_link_look_for_peace(struct uplink_link *l, int64_t now_mono_ms)
+{
+    if (uplink_clash_ends(&l->clash, l->since_mono_ms, now_mono_ms))
+        log_line(LOG_PRI_NOTICE, "FG-ID-CLASH-OVER",
+                 "uplink=%s client_id=%s: nobody else used our client_id for a quarter of an hour",
+                 l->options->name, l->options->mqtt.client_id);
 }

@@ -16,6 +16,7 @@
 
 #include "uplink.h"
 #include "uplink_backoff.h"
+#include "uplink_clash.h"
 
 enum uplink_link_state { UPLINK_LINK_DOWN, UPLINK_LINK_CONNECTING, UPLINK_LINK_UP };
 
@@ -34,6 +35,7 @@ struct uplink_link {
     const char *state_topic; /* where the will is published */
     struct pulse *pulse;
     struct uplink_backoff backoff;
+    struct uplink_clash clash;
     enum uplink_link_state state;
     bool useful; /* the broker has taken a message on this connection */
     size_t url;  /* tried now or next, or connected to */
@@ -70,5 +72,10 @@ void uplink_link_up(struct uplink_link *l, uint64_t waiting);
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text);
 /* The established connection ended, or was ended by us. */
 void uplink_link_lost(struct uplink_link *l, const char *text);
+/* After uplink_link_lost(): the other side ended a connection that worked for up_ms; said: because another
+ * client took our place. */
+void uplink_link_closed(struct uplink_link *l, bool said, int64_t up_ms);
+/* While connected, now and then: has a clash of client_ids come to its end? */
+void uplink_link_look_for_peace(struct uplink_link *l, int64_t now_mono_ms);
 
 #endif
