@@ -177,12 +177,17 @@ check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== list of files"; $(PYTHON) tests/tools/file_table.py check
 	@echo "== examples in the documents"; $(PYTHON) tests/tools/check_docs.py
 	@echo "== what the documents point at"; FIELDGATE=$(B)/fieldgate $(PYTHON) tests/tools/check_links.py
+	@$(PYTHON) tests/tools/screens.py check
 	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5
 
 .PHONY: docs
 docs: $(B)/tools/config_docs ## write what is generated: docs/CONFIG.md, its schema, the list of files
 	@tests/tools/generated.sh $(B)/tools/config_docs write
 	@$(PYTHON) tests/tools/file_table.py write
+
+.PHONY: screens
+screens: all ## take the screens of docs/vi from the running program: a minute
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/screens.py write
 
 .PHONY: texts
 texts: ## bring the translations in po/ up to date with the sources
@@ -305,6 +310,8 @@ ci: deps ## what takes longer
 	@$(MAKE) --no-print-directory fuzz
 	@echo "== config/asyncapi.yaml"
 	@$(MAKE) --no-print-directory asyncapi
+	@echo "== the screens of the technician's guide can still be taken"
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/screens.py try
 	@echo "== install into an empty root, and away again"
 	@tests/tools/try_install.sh
 	@$(MAKE) --no-print-directory test-systemd
@@ -341,6 +348,7 @@ install: all ## install below DESTDIR and PREFIX; keeps an existing configuratio
 	  $(DESTDIR)$(PREFIX)/share/locale/$$language/LC_MESSAGES/fieldgate.mo || exit; done
 	install -d $(INSTALL_DOC)/examples
 	install -m 644 README.md README.vi.md CHANGELOG.md docs/*.md $(INSTALL_DOC)/
+	install -D -m 644 -t $(INSTALL_DOC)/vi docs/vi/*.md
 	install -m 644 config/fieldgate.yaml $(INSTALL_DOC)/examples/
 	install -d $(dir $(INSTALL_UNIT))
 	sed 's|/usr/bin/fieldgate|$(PREFIX)/bin/fieldgate|' systemd/fieldgate.service > $(INSTALL_UNIT)

@@ -77,6 +77,8 @@ SECOND = """
     every: 30s
     line: {baud: 9600, format: 8N1}
 """
+# Not shown: a test machine need not have a time server, a gateway does.
+CLOCK = "\nclock: {trust: always}\n"
 # What hurried hands type: a model without its last letters, a time without its unit, a key with a slip.
 SLIPS = [("cwt-soil-npk-s", "cwt-soil-npk"), ("every: 60s", "every: 60"), ("topic:", "topik:")]
 
@@ -86,6 +88,13 @@ def soil_probe():
     model = MODELS["cwt-soil-npk-s"]
     return dataclasses.replace(model, fields=model.fields + (Field("unit", "holding", 0x07D0, low=1, high=1),
                                                              Field("speed", "holding", 0x07D1, low=1, high=1)))
+
+
+def links_only(text):
+    """Of a status what it says of the links to brokers: the head, and the section of that name."""
+    head, rest = text.split("\n", 1)
+    found = re.search(r"^uplinks?\n(?:.+\n)+", rest, re.M)
+    return "%s\n...\n%s...\n" % (head, found[0]) if found else text
 
 
 def on_terminal(argv, env):
@@ -137,7 +146,7 @@ class _Technician:
         return text
 
     def see(self, name, command, *hidden, keep=None):
-        """Runs `command` as the guide shows it. hidden: options that a real box does not need. keep: the lines to show."""
+        """Runs `command` as the guide shows it. hidden: options that a real box does not need. keep: cuts out what to show."""
         argv = [word for word in command.split() if word != "sudo"]
         for real, shown in self.names:
             argv = [word.replace(shown, real) for word in argv]
@@ -148,11 +157,11 @@ class _Technician:
 
     def configure(self, second="", slips=()):
         text = FILE.format(state=self.stage.state_dir, port=self.port, second=second, ca=self.stage.path("ca", "ca.pem"),
-                           broker="127.0.0.1:%d" % self.stage.broker.port)
+                           broker="localhost:%d" % self.stage.broker.port)
         for right, wrong in slips:
             assert right in text, right
             text = text.replace(right, wrong)
-        pathlib.Path(self.stage.config_path).write_text(text, encoding="utf-8")
+        pathlib.Path(self.stage.config_path).write_text(text + CLOCK, encoding="utf-8")
         return text
 
     @property
@@ -175,8 +184,8 @@ class _Technician:
         stage.farm.add_device("soil-a1", "field", 1, soil_probe(), setting=(4800, "8N1"), also=(255,))
         stage.farm.start()
         authority = Authority(stage.path("ca"))
-        stage.start_broker(tls=(authority.ca_file, *authority.issue("broker")), users={"htx-01": "a-long-password"})
-        self.names.append(("127.0.0.1:%d" % stage.broker.port, "mqtt.tinh.example:8883"))
+        stage.start_broker(tls=(authority.ca_file, *authority.issue("broker", address="DNS:localhost")), users={"htx-01": "a-long-password"})
+        self.names += [("localhost", "mqtt.tinh.example"), (str(stage.broker.port), "8883"), ("127.0.0.1", "203.0.113.10")]
 
     def find(self):
         self.see("find", "sudo fieldgate scan %s --single" % self.names[0][1], *self.files, *self.runtime)
@@ -210,8 +219,8 @@ class _Technician:
         stage.broker.stop()
         stage.daemon.wait_for_log("FG-LINK-FAILED", 30)
         self.poll("air-1")
-        stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] > 0, 20)
-        self.see("down", "fieldgate status", *self.runtime)
+        stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] > 0 and not s["uplinks"][0]["connected"], 20)
+        self.see("down", "fieldgate status", *self.runtime, keep=links_only)
         stage.farm.unplug("field")
         stage.daemon.wait_for_log("FG-BUS-PORT", 90)
         stage.farm.plug("field")
