@@ -77,10 +77,15 @@ $(B)/%.o: %.c $(B)/settings
 	@echo "  CC    $@"
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# Simulated time on a real line: tests/unit/modbus_time.h.
+IN_SIMULATED_TIME := $(addprefix $(B)/unit/,test_modbus test_modbus_link test_modbus_scan)
+$(IN_SIMULATED_TIME): WRAP := -Wl,--wrap=clock_mono_us,--wrap=clock_mono_ms,--wrap=clock_sleep_until_us,--wrap=ppoll \
+  -Wl,--wrap=read,--wrap=send,--wrap=modbus_socket_connect,--wrap=modbus_send_raw_request,--wrap=modbus_connect
+
 $(B)/unit/%: tests/unit/%.c $(B)/libfieldgate.a
 	@mkdir -p $(@D)
 	@echo "  TEST  $@"
-	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP $(ALL_LDFLAGS) -o $@ $< $(B)/libfieldgate.a $(LIBS) -lcmocka
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP $(ALL_LDFLAGS) $(WRAP) -o $@ $< $(B)/libfieldgate.a $(LIBS) -lcmocka
 
 $(B)/tools/%: tests/tools/%.c $(B)/libfieldgate.a
 	@mkdir -p $(@D)

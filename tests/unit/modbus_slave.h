@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * modbus_slave - a small Modbus slave in a thread, on a pseudo terminal or a loopback TCP port, with faults
- * on demand. Framing and check sum are written here anew, so that no mistake is shared with what is tested.
+ * on demand, in simulated time (modbus_time.h). Framing and check sum are written here anew, so that no
+ * mistake is shared with what is tested.
  *
  * Threads    The test thread starts and stops; faults (atomics) may be changed at any time.
  * Ownership  slave_start_*() / slave_stop().
@@ -21,9 +22,8 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <termios.h>
-#include <time.h>
 
-#include "unit.h"
+#include "modbus_time.h"
 
 enum slave_wire { SLAVE_RTU, SLAVE_TCP, SLAVE_RTU_OVER_TCP };
 
@@ -54,13 +54,6 @@ struct slave {
     int64_t sent_us;
 };
 
-static inline int64_t slave_now_us(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
-}
-
 static inline uint16_t slave_value(int unit, int address)
 {
     return (uint16_t)(unit * 1000 + address);
@@ -83,12 +76,11 @@ static inline unsigned slave_crc(const uint8_t *bytes, size_t len)
     return crc;
 }
 
-/* Sleeps unless the slave is stopped; false then. */
-static inline int slave_sleep_us(struct slave *s, int64_t us)
+/* Outside of simulated time. False when the slave is stopped. */
+static inline bool slave_wait_ms(struct slave *s, int ms)
 {
-    struct timespec wait = {.tv_sec = us / 1000000, .tv_nsec = us % 1000000 * 1000};
     struct pollfd fd = {.fd = s->stop_fd, .events = POLLIN};
-    return ppoll(&fd, 1, &wait, NULL) == 0;
+    return poll(&fd, 1, ms) == 0;
 }
 
 static inline void slave_write(struct slave *s, const uint8_t *bytes, size_t len)
@@ -100,11 +92,12 @@ static inline void slave_write(struct slave *s, const uint8_t *bytes, size_t len
                                          : send(s->fd, bytes + i, chunk, MSG_NOSIGNAL);
         if (n <= 0)
             return;
+        time_said(n);
         i += (size_t)n;
-        if (drip && i < len && !slave_sleep_us(s, drip))
+        if (drip && i < len && !time_sleep_us(drip, s->stop_fd))
             return;
     }
-    s->sent_us = slave_now_us();
+    s->sent_us = clock_mono_us();
     atomic_fetch_add(&s->answers, 1);
 }
 
@@ -153,13 +146,14 @@ static inline void slave_serve(struct slave *s, const uint8_t *head, const uint8
     if (count > atomic_load(&s->longest))
         atomic_store(&s->longest, count);
     if (atomic_exchange(&s->hang_up_once, 0)) {
+        time_said(1); /* its end */
         shutdown(s->fd, SHUT_RDWR);
         return;
     }
     if (unit == atomic_load(&s->silent_unit) || address == atomic_load(&s->silent_address) - 1)
         return;
     int late = atomic_load(&s->late_ms), one_in = atomic_load(&s->late_one_in);
-    if (late && (one_in == 0 || number % one_in == 0) && !slave_sleep_us(s, late * 1000LL))
+    if (late && (one_in == 0 || number % one_in == 0) && !time_sleep_us(late * 1000LL, s->stop_fd))
         return;
     uint8_t body[260] = {(uint8_t)unit, (uint8_t)function};
     if (atomic_load(&s->say_unit))
@@ -204,7 +198,7 @@ static inline size_t slave_take(struct slave *s, uint8_t *bytes, size_t len)
 
 static inline void slave_note_silence(struct slave *s)
 {
-    long long silence = slave_now_us() - s->sent_us;
+    long long silence = clock_mono_us() - s->sent_us;
     if (s->sent_us && silence < atomic_load(&s->shortest_silence_us))
         atomic_store(&s->shortest_silence_us, silence);
 }
@@ -221,13 +215,14 @@ static inline void slave_talk(struct slave *s)
         ssize_t n = read(s->fd, bytes + len, sizeof bytes - len);
         if (n <= 0) {
             /* A terminal that nobody has open says EIO; look again soon. */
-            if (s->wire != SLAVE_RTU || !slave_sleep_us(s, 1000))
+            if (s->wire != SLAVE_RTU || !slave_wait_ms(s, 1))
                 return;
             continue;
         }
         if (len == 0)
             slave_note_silence(s);
         len = slave_take(s, bytes, len + (size_t)n);
+        time_heard(n);
     }
 }
 
@@ -243,6 +238,7 @@ static inline void *slave_main(void *context)
         s->fd = accept(s->listener, NULL, NULL);
         setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         atomic_fetch_add(&s->connections, 1);
+        time_accepted();
         slave_talk(s);
         close(s->fd);
         s->fd = -1;
@@ -256,6 +252,7 @@ static inline void slave_run(struct slave *s)
     s->stop_fd = eventfd(0, EFD_CLOEXEC);
     s->sent_us = 0;
     atomic_store(&s->shortest_silence_us, 1LL << 60);
+    time_begin();
     assert_int_equal(pthread_create(&s->thread, NULL, slave_main, s), 0);
 }
 
@@ -295,12 +292,8 @@ static inline void slave_start_tcp(struct slave *s, enum slave_wire wire)
     slave_run(s);
 }
 
-/* So many requests and no more. On a busy machine the master may be done waiting before the slave has looked.
- */
 static inline void slave_assert_heard(struct slave *s, int requests)
 {
-    for (int ms = 0; ms < 3000 && atomic_load(&s->requests) < requests; ms++)
-        slave_sleep_us(s, 1000);
     assert_int_equal(atomic_load(&s->requests), requests);
 }
 
@@ -309,6 +302,7 @@ static inline void slave_unplug(struct slave *s)
     uint64_t one = 1;
     assert_int_equal(write(s->stop_fd, &one, sizeof one), sizeof one);
     pthread_join(s->thread, NULL);
+    time_end();
     close(s->stop_fd);
     if (s->fd >= 0)
         close(s->fd);
