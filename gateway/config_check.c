@@ -175,6 +175,14 @@ static void check_used(const struct config_loader *l, size_t bus)
                    _("no device is on the bus %s; add one, or delete the bus"), c->buses[bus].name);
 }
 
+static bool any_enabled(const struct config *c)
+{
+    for (size_t i = 0; i < c->device_count; i++)
+        if (c->devices[i].enabled)
+            return true;
+    return false;
+}
+
 void config_check_devices(struct config_loader *l)
 {
     const struct config *c = l->config;
@@ -187,4 +195,7 @@ void config_check_devices(struct config_loader *l)
     if (c->device_count == 0)
         config_warning(&l->file, yaml_doc_find(l->root, "devices"), NULL,
                        _("there are no devices, so nothing is measured; add them under devices:"));
+    else if (!any_enabled(c))
+        config_warning(&l->file, yaml_doc_find(l->root, "devices"), NULL,
+                       _("every device is switched off (enabled: false), so nothing is measured"));
 }
