@@ -218,8 +218,11 @@ sanitize:
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=tsan all units
 	@tests/tools/run_units.sh build/tsan/unit
 
+build/promtool: tests/tools/get_promtool.sh
+	@tests/tools/get_promtool.sh $@
+
 .PHONY: integration
-integration: $(B)/fieldgate $(SIMS) $(FILL)
+integration: $(B)/fieldgate $(SIMS) $(FILL) build/promtool
 	@echo "== integration tests with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway_build.h"
+#include "health.h"
 #include "log.h"
 #include "status.h"
 #include "text.h"
@@ -21,6 +22,9 @@ int gateway_new(const struct gateway_options *options, struct gateway **ret, str
     g->options = *options;
     g->started_wall_ms = clock_wall_ms();
     g->started_mono_ms = clock_mono_ms();
+    atomic_store(&g->records_per_day, -1);
+    atomic_store(&g->written_bytes, -1);
+    atomic_store(&g->written_per_day, -1);
     atomic_store(&g->clock_trusted, clock_trusted(options->config->clock.trust));
     err_note(note, 0, "%s", "out of memory");
     int err = gateway_build_buses(g, note);
@@ -72,6 +76,19 @@ static bool all_progress(struct gateway *g)
                  "part=%s: makes no progress; the watchdog will restart the service", late);
     g->late = late;
     return !late;
+}
+
+static void note_rates(struct gateway *g)
+{
+    const int64_t now = clock_mono_ms(), written = health_written_bytes();
+    struct store_status s;
+    store_status(g->store, &s);
+    rate_note(&g->records, now, (int64_t)s.recorded);
+    atomic_store(&g->records_per_day, rate_per_day(&g->records, now, (int64_t)s.recorded));
+    if (written >= 0)
+        rate_note(&g->written, now, written);
+    atomic_store(&g->written_bytes, written);
+    atomic_store(&g->written_per_day, rate_per_day(&g->written, now, written));
 }
 
 static void tell_store_changes(struct gateway *g)
@@ -141,6 +158,7 @@ static void keep_id(struct gateway *g)
 bool gateway_tick(struct gateway *g)
 {
     tell_store_changes(g);
+    note_rates(g);
     keep_id(g);
     tell_clock_changes(g);
     return all_progress(g);
@@ -156,6 +174,9 @@ struct status_view gateway_view(struct gateway *g)
         .started_wall_ms = g->started_wall_ms,
         .started_mono_ms = g->started_mono_ms,
         .clock_trusted = gateway_clock_trusted(g),
+        .records_per_day = atomic_load(&g->records_per_day),
+        .written_bytes = atomic_load(&g->written_bytes),
+        .written_per_day = atomic_load(&g->written_per_day),
         .pollers = g->pollers,
         .poller_count = g->bus_count,
         .store = g->store,

@@ -19,6 +19,7 @@
 #include "gateway_counter.h"
 #include "gateway_report.h"
 #include "poller.h"
+#include "rate.h"
 #include "status.h"
 #include "store.h"
 #include "uplink.h"
@@ -51,6 +52,8 @@ struct gateway {
     bool disk_failing;
     int64_t id_tried_mono_ms; /* when it was tried last to keep an id that was not kept */
     uint64_t queue_dropped;
+    struct rate records, written;                                    /* the main thread's */
+    _Atomic int64_t records_per_day, written_bytes, written_per_day; /* what they say, for any thread */
 };
 
 int gateway_build_buses(struct gateway *g, struct err_note *note);

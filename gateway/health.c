@@ -92,3 +92,18 @@ int health_keep_file(const char *dir, const char *name, const struct buf *text, 
 {
     return replace_file(dir, name, text, true, note);
 }
+
+int64_t health_written_bytes(void)
+{
+    long long written = -1, cancelled = 0;
+    char line[128];
+    FILE *f = fopen("/proc/self/io", "re");
+    if (!f)
+        return -1;
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "write_bytes: %lld", &written) != 1)
+            (void)sscanf(line, "cancelled_write_bytes: %lld", &cancelled);
+    fclose(f);
+    /* Cancelled: a file was cut short before its pages went out. */
+    return written < cancelled ? -1 : written - cancelled;
+}

@@ -11,6 +11,7 @@
 #define FG_HEALTH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "buf.h"
 #include "err.h"
@@ -22,6 +23,10 @@ void health_say(const char *status);
 void health_feed_watchdog(void);
 /* True where systemd is the service manager of this machine. */
 bool health_systemd_runs(void);
+
+/* Bytes that this process has had written to media so far, as the kernel counts them: pages, each time one
+ * becomes dirty; what goes to memory file systems, pipes and sockets is not in it. -1: not known here. */
+int64_t health_written_bytes(void);
 
 /* Replaces dir/name atomically by the buffer's text, mode 0644. The runtime folder is memory: no fsync. */
 int health_write_file(const char *dir, const char *name, const struct buf *text, struct err_note *note);

@@ -23,8 +23,9 @@ struct station {
     struct poller_watch_device watch; /* the thread's own */
     /* Below: guarded by poller.mail.lock. */
     struct poller_device_status status;
-    struct reading *last; /* the newest reading of every point */
-    int64_t last_wall_ms, last_mono_ms;
+    struct reading *last;  /* the newest reading of every point */
+    int64_t *last_mono_ms; /* when it was taken, of each */
+    int64_t last_wall_ms;  /* of the newest */
     bool has_last;
     bool hurried;
 };
@@ -35,7 +36,7 @@ struct poller {
     size_t count;
     /* What the stations' arrays lie in. */
     const char **names;
-    int64_t *every;
+    int64_t *every, *last_mono_ms;
     struct reading *last;
     bool *config_said;
 
@@ -60,9 +61,12 @@ static int allocate(struct poller *p, size_t points, size_t most_points)
     p->names = calloc(points + 1, sizeof(*p->names));
     p->every = calloc(points + 1, sizeof(*p->every));
     p->last = calloc(points + 1, sizeof(*p->last));
+    p->last_mono_ms = calloc(points + 1, sizeof(*p->last_mono_ms));
     p->config_said = calloc(points + 1, sizeof(*p->config_said));
     p->readings = calloc(most_points + 1, sizeof(*p->readings));
-    return p->stations && p->names && p->every && p->last && p->config_said && p->readings ? 0 : FG_ENOMEM;
+    return p->stations && p->names && p->every && p->last && p->last_mono_ms && p->config_said && p->readings
+               ? 0
+               : FG_ENOMEM;
 }
 
 static void free_memory(struct poller *p)
@@ -71,6 +75,7 @@ static void free_memory(struct poller *p)
     free(p->names);
     free(p->every);
     free(p->last);
+    free(p->last_mono_ms);
     free(p->config_said);
     free(p->readings);
     poller_load_fini(&p->load);
@@ -93,6 +98,7 @@ static void fill_station(struct poller *p, size_t index, size_t first_point)
     st->options.point_names = names;
     st->options.point_every_ms = every;
     st->last = p->last + first_point;
+    st->last_mono_ms = p->last_mono_ms + first_point;
     st->watch.name = from->name;
     st->watch.unit = from->unit;
     st->watch.point_names = names;
@@ -229,13 +235,12 @@ static void keep_readings(const struct poller *p, struct station *st)
 {
     const enum quality failed = p->result.failed;
     for (size_t i = 0; i < st->options.point_count; i++) {
-        if (failed != QUALITY_GOOD)
-            st->last[i] = (struct reading){.quality = failed};
-        else if (p->readings[i].quality != QUALITY_NOT_DUE)
-            st->last[i] = p->readings[i];
+        if (failed == QUALITY_GOOD && p->readings[i].quality == QUALITY_NOT_DUE)
+            continue;
+        st->last[i] = failed == QUALITY_GOOD ? p->readings[i] : (struct reading){.quality = failed};
+        st->last_mono_ms[i] = p->result.mono_ms;
     }
     st->last_wall_ms = p->result.wall_ms;
-    st->last_mono_ms = p->result.mono_ms;
     st->has_last = true;
 }
 
@@ -428,16 +433,16 @@ void poller_bus_status(struct poller *p, struct driver_bus_stats *ret)
     p->options.driver->ops->bus_stats(p->options.driver, ret);
 }
 
-bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
-                          int64_t *ret_mono_ms)
+bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_mono_ms,
+                          int64_t *ret_wall_ms)
 {
     struct station *st = &p->stations[device];
     pthread_mutex_lock(&p->mail.lock);
     bool has = st->has_last;
     if (has) {
         memcpy(ret, st->last, st->options.point_count * sizeof(*ret));
+        memcpy(ret_mono_ms, st->last_mono_ms, st->options.point_count * sizeof(*ret_mono_ms));
         *ret_wall_ms = st->last_wall_ms;
-        *ret_mono_ms = st->last_mono_ms;
     }
     pthread_mutex_unlock(&p->mail.lock);
     return has;

@@ -75,10 +75,10 @@ size_t poller_device_count(const struct poller *p);
 const struct poller_device *poller_device(const struct poller *p, size_t device);
 void poller_bus_status(struct poller *p, struct driver_bus_stats *ret);
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
-/* Copies the newest reading of each point of a device (count from options) and when they were taken; false
- * before the first. */
-bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_wall_ms,
-                          int64_t *ret_mono_ms);
+/* Copies the newest reading of each point of a device (count from options), and when each was taken; wall:
+ * the newest of them. False before the first. */
+bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_mono_ms,
+                          int64_t *ret_wall_ms);
 /* Poll this device as soon as possible. */
 void poller_hurry(struct poller *p, size_t device);
 

@@ -7,6 +7,9 @@
 
 #include "status_bus.h"
 
+#define DAY_MS 86400000.0
+#define MOST_DAYS 36500.0 /* "more than anybody needs" */
+
 static void add_string(struct buf *out, const char *key, const char *value)
 {
     buf_add_key(out, key);
@@ -33,8 +36,6 @@ static void add_bool(struct buf *out, const char *key, bool value)
     buf_add_key(out, key);
     buf_adds(out, value ? "true" : "false");
 }
-
-/* ---- status.json ---- */
 
 static const struct config_device *configured(const struct status_view *v, const char *name)
 {
@@ -64,8 +65,10 @@ static void add_value(struct buf *out, const struct value *value)
     }
 }
 
-static void add_readings(struct buf *out, const struct config_device *d, const struct reading *readings)
+static void add_readings(struct buf *out, const struct config_device *d, const struct reading *readings,
+                         const int64_t *mono_ms)
 {
+    const int64_t now = clock_mono_ms();
     buf_add_key(out, "readings");
     buf_addc(out, '[');
     for (size_t p = 0; p < d->point_count; p++) {
@@ -77,6 +80,8 @@ static void add_readings(struct buf *out, const struct config_device *d, const s
         add_string(out, "quality", quality_word(readings[p].quality));
         buf_add_key(out, "value");
         add_value(out, &readings[p].value);
+        if (readings[p].quality != QUALITY_NOT_DUE)
+            add_int(out, "age_ms", now - mono_ms[p]);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');
@@ -86,12 +91,16 @@ static void add_last_readings(struct buf *out, struct poller *poller, size_t dev
                               const struct config_device *d)
 {
     struct reading *readings = calloc(d->point_count + 1, sizeof *readings);
-    int64_t wall_ms, mono_ms;
-    if (readings && poller_last_readings(poller, device, readings, &wall_ms, &mono_ms)) {
+    int64_t *mono_ms = calloc(d->point_count + 1, sizeof *mono_ms), wall_ms, newest_ms = 0;
+    if (readings && mono_ms && poller_last_readings(poller, device, readings, mono_ms, &wall_ms)) {
+        for (size_t p = 0; p < d->point_count; p++)
+            newest_ms = mono_ms[p] > newest_ms ? mono_ms[p] : newest_ms;
         add_int(out, "ts", wall_ms);
-        add_int(out, "age_ms", clock_mono_ms() - mono_ms);
-        add_readings(out, d, readings);
+        if (newest_ms > 0)
+            add_int(out, "age_ms", clock_mono_ms() - newest_ms);
+        add_readings(out, d, readings, mono_ms);
     }
+    free(mono_ms);
     free(readings);
 }
 
@@ -152,6 +161,14 @@ static void add_devices(struct buf *out, const struct status_view *v)
     buf_addc(out, ']');
 }
 
+int64_t status_room_ms(const struct store_status *s, int64_t records_per_day)
+{
+    if (s->room_records < 0 || records_per_day <= 0)
+        return -1;
+    double ms = (double)s->room_records * DAY_MS / (double)records_per_day;
+    return ms < MOST_DAYS * DAY_MS ? (int64_t)ms : (int64_t)(MOST_DAYS * DAY_MS);
+}
+
 static void add_store(struct buf *out, const struct status_view *v)
 {
     struct store_status s;
@@ -166,6 +183,8 @@ static void add_store(struct buf *out, const struct status_view *v)
     add_uint(out, "commits", s.commits);
     add_int(out, "bytes", s.bytes);
     add_int(out, "max_bytes", s.max_bytes);
+    add_int(out, "records_per_day", v->records_per_day);
+    add_int(out, "room_ms", status_room_ms(&s, v->records_per_day));
     add_bool(out, "durable", s.durable);
     add_uint(out, "in_memory", s.in_memory);
     add_bool(out, "failing", s.disk_failing);
@@ -184,6 +203,16 @@ static void add_commands(struct buf *out, const struct uplink_commands *c)
         add_uint(out, command_result_word((enum command_result)i), c->results[i]);
     add_uint(out, "unanswered", c->unanswered);
     add_uint(out, "replies_lost", c->replies_lost);
+    buf_addc(out, '}');
+}
+
+static void add_reasons(struct buf *out, const struct store_uplink_status *n)
+{
+    buf_add_key(out, "dropped_by");
+    buf_addc(out, '{');
+    for (int i = 0; i < STORE_LOSS_REASONS; i++)
+        if (n->dropped_by[i] > 0)
+            add_uint(out, store_loss_word((enum store_loss_reason)i), n->dropped_by[i]);
     buf_addc(out, '}');
 }
 
@@ -209,6 +238,7 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
     add_uint(out, "delivered", n.delivered);
     add_uint(out, "waiting", n.waiting);
     add_uint(out, "dropped", n.dropped);
+    add_reasons(out, &n);
     add_int(out, "oldest_waiting_ts", n.oldest_waiting_ms);
     add_uint(out, "connects", s.connects);
     add_uint(out, "messages", s.messages);
@@ -235,6 +265,8 @@ void status_json(const struct status_view *v, struct buf *out)
     add_string(out, "language", config_language_word(v->config->language));
     add_string(out, "config_path", v->config_path);
     add_string(out, "clock", v->clock_trusted ? "trusted" : "untrusted");
+    add_int(out, "written_bytes", v->written_bytes);
+    add_int(out, "written_bytes_per_day", v->written_per_day);
     add_store(out, v);
     buf_add_key(out, "uplinks");
     buf_addc(out, '[');
@@ -248,176 +280,4 @@ void status_json(const struct status_view *v, struct buf *out)
     status_bus_json(v->pollers, v->poller_count, out);
     add_devices(out, v);
     buf_adds(out, "}\n");
-}
-
-/* ---- metrics.prom ---- */
-
-static void head(struct buf *out, const char *name, const char *type, const char *help)
-{
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
-}
-
-static void store_metrics(const struct status_view *v, struct buf *out)
-{
-    struct store_status s;
-    store_status(v->store, &s);
-    head(out, "fieldgate_store_bytes", "gauge", "Size of the buffer on disk.");
-    buf_addf(out, "fieldgate_store_bytes %lld\n", (long long)s.bytes);
-    head(out, "fieldgate_store_max_bytes", "gauge", "Configured cap of the buffer.");
-    buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s.max_bytes);
-    head(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.");
-    buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s.commits);
-    head(out, "fieldgate_store_in_memory", "gauge",
-         "Records that are in memory only, because the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s.in_memory);
-    head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_failing %d\n", s.disk_failing);
-}
-
-enum uplink_metric {
-    UPLINK_UP,
-    UPLINK_ACCEPTED,
-    UPLINK_DELIVERED,
-    UPLINK_WAITING,
-    UPLINK_DROPPED,
-    UPLINK_BYTES
-};
-
-static uint64_t uplink_metric(const struct status_view *v, size_t index, enum uplink_metric which)
-{
-    struct uplink_status s;
-    struct store_uplink_status n;
-    uplink_status(v->uplinks[index], &s);
-    store_uplink_status(v->store, index, &n);
-    switch (which) {
-    case UPLINK_UP:
-        return s.connected;
-    case UPLINK_ACCEPTED:
-        return n.accepted;
-    case UPLINK_DELIVERED:
-        return n.delivered;
-    case UPLINK_WAITING:
-        return n.waiting;
-    case UPLINK_DROPPED:
-        return n.dropped;
-    case UPLINK_BYTES:
-        return s.bytes;
-    }
-    return 0;
-}
-
-static void uplink_metrics(const struct status_view *v, struct buf *out)
-{
-    static const struct {
-        const char *name, *type, *help;
-        enum uplink_metric which;
-    } metrics[] = {
-        {"fieldgate_uplink_up", "gauge", "1 while connected to a broker.", UPLINK_UP},
-        {"fieldgate_uplink_accepted_records", "gauge", "Records the uplink is answerable for.",
-         UPLINK_ACCEPTED},
-        {"fieldgate_uplink_delivered_records", "gauge", "Records acknowledged by the broker.",
-         UPLINK_DELIVERED},
-        {"fieldgate_uplink_waiting_records", "gauge", "Records not yet acknowledged.", UPLINK_WAITING},
-        {"fieldgate_uplink_dropped_records", "gauge", "Records given up, each named by a loss event.",
-         UPLINK_DROPPED},
-        {"fieldgate_uplink_sent_bytes_total", "counter", "Acknowledged payload bytes since start.",
-         UPLINK_BYTES},
-    };
-    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
-        for (size_t i = 0; i < v->uplink_count; i++)
-            buf_addf(out, "%s{uplink=\"%s\"} %llu\n", metrics[m].name, v->config->uplinks[i].name,
-                     (unsigned long long)uplink_metric(v, i, metrics[m].which));
-    }
-}
-
-/* Only of uplinks that take commands. */
-static void command_metrics(const struct status_view *v, struct buf *out)
-{
-    static const char NAME[] = "fieldgate_uplink_commands_total";
-    head(out, NAME, "counter", "Commands from the broker since start, by what became of them.");
-    for (size_t i = 0; i < v->uplink_count; i++) {
-        const char *uplink = v->config->uplinks[i].name;
-        struct uplink_status s;
-        if (v->config->uplinks[i].command_count == 0)
-            continue;
-        uplink_status(v->uplinks[i], &s);
-        for (int r = 0; r < COMMAND_RESULTS; r++)
-            buf_addf(out, "%s{uplink=\"%s\",result=\"%s\"} %llu\n", NAME, uplink,
-                     command_result_word((enum command_result)r), (unsigned long long)s.commands.results[r]);
-        buf_addf(out, "%s{uplink=\"%s\",result=\"unanswered\"} %llu\n", NAME, uplink,
-                 (unsigned long long)s.commands.unanswered);
-    }
-}
-
-enum device_metric {
-    DEVICE_UP,
-    DEVICE_POLLS,
-    DEVICE_FAILED,
-    DEVICE_MISSED,
-    DEVICE_SUPPRESSED,
-    DEVICE_AGGREGATES
-};
-
-static uint64_t device_metric(const struct poller_device_status *s, const struct gateway_report_status *r,
-                              enum device_metric which)
-{
-    switch (which) {
-    case DEVICE_UP:
-        return strcmp(s->state, "ok") == 0;
-    case DEVICE_POLLS:
-        return s->polls;
-    case DEVICE_FAILED:
-        return s->failed;
-    case DEVICE_MISSED:
-        return s->missed;
-    case DEVICE_SUPPRESSED:
-        return r->suppressed;
-    case DEVICE_AGGREGATES:
-        return r->aggregates;
-    }
-    return 0;
-}
-
-static void device_metrics(const struct status_view *v, struct buf *out)
-{
-    static const struct {
-        const char *name, *type, *help;
-        enum device_metric which;
-    } metrics[] = {
-        {"fieldgate_device_up", "gauge", "1 while the device answers.", DEVICE_UP},
-        {"fieldgate_device_polls_total", "counter", "Polls since start.", DEVICE_POLLS},
-        {"fieldgate_device_failed_polls_total", "counter", "Polls without any data.", DEVICE_FAILED},
-        {"fieldgate_device_missed_periods_total", "counter", "Periods skipped.", DEVICE_MISSED},
-        {"fieldgate_device_suppressed_samples_total", "counter", "Samples held back by a rule.",
-         DEVICE_SUPPRESSED},
-        {"fieldgate_device_aggregate_records_total", "counter", "Records made of windows.",
-         DEVICE_AGGREGATES},
-    };
-    for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
-        for (size_t i = 0; i < v->poller_count; i++)
-            for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
-                struct poller_device_status s;
-                struct gateway_report_status r;
-                poller_device_status(v->pollers[i], d, &s);
-                gateway_reports_status(v->reports, poller_device(v->pollers[i], d)->layout_index, &r);
-                buf_addf(out, "%s{bus=\"%s\",device=\"%s\"} %llu\n", metrics[m].name,
-                         poller_bus(v->pollers[i]), poller_device(v->pollers[i], d)->name,
-                         (unsigned long long)device_metric(&s, &r, metrics[m].which));
-            }
-    }
-}
-
-void status_metrics(const struct status_view *v, struct buf *out)
-{
-    head(out, "fieldgate_info", "gauge", "Version of the running gateway.");
-    buf_addf(out, "fieldgate_info{gateway=\"%s\",version=\"%s\"} 1\n", v->gateway_id, FG_VERSION);
-    head(out, "fieldgate_clock_trusted", "gauge", "1 while the wall clock can be believed.");
-    buf_addf(out, "fieldgate_clock_trusted %d\n", v->clock_trusted);
-    store_metrics(v, out);
-    uplink_metrics(v, out);
-    command_metrics(v, out);
-    device_metrics(v, out);
-    status_bus_metrics(v->pollers, v->poller_count, out);
 }

@@ -23,6 +23,8 @@ struct status_view {
     const char *config_state;
     int64_t started_wall_ms, started_mono_ms;
     bool clock_trusted;
+    int64_t records_per_day;                /* -1: not known yet, here and below */
+    int64_t written_bytes, written_per_day; /* to media, by this process */
     struct poller *const *pollers;
     size_t poller_count;
     struct store *store;
@@ -32,6 +34,8 @@ struct status_view {
 };
 
 void status_json(const struct status_view *v, struct buf *out);
+/* How long the buffer lasts at this rate before undelivered records must go; -1: not known. */
+int64_t status_room_ms(const struct store_status *s, int64_t records_per_day);
 /* Prometheus text exposition format. */
 void status_metrics(const struct status_view *v, struct buf *out);
 

@@ -118,6 +118,7 @@ static int run_writer(struct store *s)
     if (pthread_create(&s->writer, NULL, store_writer_run, s) != 0)
         return FG_ENOMEM;
     s->writer_started = true;
+    pthread_setname_np(s->writer, "fg-store");
     return 0;
 }
 

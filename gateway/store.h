@@ -154,9 +154,16 @@ int store_layouts_waiting(struct store *s, size_t uplink, uint32_t *ret, size_t 
 /* Streams that have waiting records of the uplink, and the current one: [{"stream":"..","first":n},...] */
 int store_streams_waiting(struct store *s, size_t uplink, struct buf *ret_json);
 
+/* Why a record was given up. */
+enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED };
+#define STORE_LOSS_REASONS (LOSS_REFUSED + 1)
+/* "store_full", "corrupt", "refused", as in the event. */
+const char *store_loss_word(enum store_loss_reason reason);
+
 struct store_uplink_status {
     uint64_t accepted, delivered, waiting, dropped; /* accepted = delivered + waiting + dropped */
-    int64_t oldest_waiting_ms;                      /* wall time of the oldest waiting record; 0: none */
+    uint64_t dropped_by[STORE_LOSS_REASONS]; /* their sum may be less than dropped: damage loses reasons */
+    int64_t oldest_waiting_ms;               /* wall time of the oldest waiting record; 0: none */
 };
 struct store_status {
     char stream[STORE_STREAM_TEXT];
@@ -168,7 +175,11 @@ struct store_status {
     int64_t bytes;          /* database and WAL */
     int64_t max_bytes;
     uint64_t records; /* in the file */
+    /* How many more records fit, at their mean size so far, before one that is not delivered must go; -1: not
+     * enough records to tell. */
+    int64_t room_records;
     uint64_t commits;
+    uint64_t recorded; /* records committed since start */
     bool disk_failing; /* it refuses writes, or has not been asked again yet */
     struct err_note disk_note;
 };

@@ -108,6 +108,8 @@ static void join(struct store *s, struct store *d)
         u->absent = old->absent + gap;
         u->delivered += old->delivered;
         u->dropped += old->dropped;
+        for (int r = 0; r < STORE_LOSS_REASONS; r++)
+            u->dropped_by[r] += old->dropped_by[r];
         u->fresh = true; /* its row says where it begins and how many numbers were never given */
         u->dirty = true;
     }

@@ -50,6 +50,7 @@ struct store_uplink_state {
     uint64_t start;  /* first seq that counts */
     uint64_t absent; /* numbers from start on that were gone before the uplink came */
     uint64_t delivered, dropped;
+    uint64_t dropped_by[STORE_LOSS_REASONS]; /* of dropped; the rest is from before reasons were counted */
     struct seqset waiting;
     struct seqset lost; /* dropped, although its row may still be there: not to be sent again */
     bool dirty;         /* differs from what is in the database */
@@ -57,12 +58,10 @@ struct store_uplink_state {
     bool begins_now;    /* when it is fresh: see struct store_uplink */
     /* As before the running transaction. */
     struct seqset was_waiting;
-    uint64_t was_dropped;
+    uint64_t was_dropped, was_dropped_by[STORE_LOSS_REASONS];
     bool was_dirty;
 };
 
-enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED };
-#define STORE_LOSS_REASONS (LOSS_REFUSED + 1)
 #define STORE_LOSS_OPEN 16 /* told one by one, of one uplink and reason; further ones are merged */
 
 /* What an uplink lost and no event has told yet. */
@@ -178,10 +177,11 @@ struct store {
     int64_t mark_mono_ms;                  /* when the last mark was set */
     uint64_t expired;                      /* delivered records up to here may go */
     int64_t progress_mono_ms;              /* when progress was written last */
-    uint64_t commits;
-    bool disk_failing;     /* the file refuses writes */
-    bool stuck;            /* the last commit failed, wherever to: its group is kept */
-    int64_t stuck_mono_ms; /* since when */
+    uint64_t commits, recorded;            /* since opening; recorded: samples and events */
+    int64_t trees;                         /* of a database; 0: not counted yet */
+    bool disk_failing;                     /* the file refuses writes */
+    bool stuck;                            /* the last commit failed, wherever to: its group is kept */
+    int64_t stuck_mono_ms;                 /* since when */
     int64_t failing_mono_ms, read_failing_mono_ms; /* since when; 0: not */
     struct err_note disk_note;
     struct store_lost lost; /* by closing */

@@ -165,6 +165,24 @@ int store_drop_vanished(struct store *s, size_t uplink)
     return err;
 }
 
+/* Only a help for people: what cannot be read, or does not fit, is not known. */
+static void load_reasons(struct store *s, struct store_uplink_state *u)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < STORE_LOSS_REASONS; i++) {
+        char key[64], sql[128];
+        int64_t count = 0;
+        store_progress_reason_key(u->id, (enum store_loss_reason)i, key);
+        snprintf(sql, sizeof sql, "SELECT value FROM meta WHERE key = '%s'", key);
+        if (store_db_query_int(&s->db, sql, 0, &count) < 0 || count < 0)
+            count = 0;
+        u->dropped_by[i] = (uint64_t)count;
+        sum += u->dropped_by[i];
+    }
+    if (sum > u->dropped)
+        memset(u->dropped_by, 0, sizeof u->dropped_by);
+}
+
 static int load_waiting(struct store *s, size_t uplink, uint64_t upto)
 {
     struct store_uplink_state *u = &s->uplinks[uplink];
@@ -198,6 +216,7 @@ static int load_waiting(struct store *s, size_t uplink, uint64_t upto)
         u->delivered = accepted - u->waiting.total - u->dropped;
         u->dirty = true;
     }
+    load_reasons(s, u);
     return store_drop_vanished(s, uplink);
 }
 
@@ -208,6 +227,7 @@ static int start_unknown(struct store *s, size_t uplink)
     struct store_uplink_state *u = &s->uplinks[uplink];
     u->fresh = u->dirty = true;
     u->absent = u->delivered = u->dropped = 0;
+    memset(u->dropped_by, 0, sizeof u->dropped_by);
     u->start = s->oldest;
     if (s->side.known && s->side.oldest > 0 && s->side.oldest < u->start)
         u->start = s->side.oldest;
@@ -221,6 +241,7 @@ static void start_fresh(struct store *s, struct store_uplink_state *u, bool now)
     u->start = now || s->oldest > s->newest ? s->newest + 1 : s->oldest;
     u->absent = now ? 0 : s->holes.total;
     u->delivered = u->dropped = 0;
+    memset(u->dropped_by, 0, sizeof u->dropped_by);
     u->dirty = true;
 }
 

@@ -25,7 +25,7 @@ int store_loss_init(struct store *s)
     return s->losses && s->was_losses ? 0 : FG_ENOMEM;
 }
 
-static const char *reason_word(enum store_loss_reason reason)
+const char *store_loss_word(enum store_loss_reason reason)
 {
     switch (reason) {
     case LOSS_FULL:
@@ -102,7 +102,7 @@ static bool reason_from(const char *word, enum store_loss_reason *ret)
 {
     for (int i = 0; i < STORE_LOSS_REASONS; i++) {
         *ret = (enum store_loss_reason)i;
-        if (strcmp(word, reason_word(*ret)) == 0)
+        if (strcmp(word, store_loss_word(*ret)) == 0)
             return true;
     }
     return false;
@@ -178,7 +178,7 @@ static void event_of(const struct store *s, const struct store_loss *l, struct b
     buf_addf(out, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64 ",\"count\":%" PRIu64, l->first, l->last, l->count);
     add_ts(out, "first_ts", l->first_ts);
     add_ts(out, "last_ts", l->last_ts);
-    buf_addf(out, ",\"reason\":\"%s\"}", reason_word(l->reason));
+    buf_addf(out, ",\"reason\":\"%s\"}", store_loss_word(l->reason));
 }
 
 static bool is_due(const struct store_loss *l, int64_t now_mono_ms)

@@ -184,6 +184,7 @@ static void forget_file(struct store *s)
         seqset_clear(&u->waiting);
         seqset_clear(&u->lost);
         u->delivered = u->dropped = u->absent = 0;
+        memset(u->dropped_by, 0, sizeof u->dropped_by);
         u->dirty = true;
     }
 }

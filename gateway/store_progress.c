@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_progress.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -30,6 +31,7 @@ void store_progress_commit(struct store *s, uint64_t newest)
     if (s->oldest > s->newest)
         s->oldest = first;
     s->newest = newest;
+    s->recorded += newest + 1 - first;
 }
 
 int store_progress_drop(struct store *s, size_t uplink, uint64_t first, uint64_t last,
@@ -47,6 +49,7 @@ int store_progress_drop(struct store *s, size_t uplink, uint64_t first, uint64_t
         store_loss_add(s, uplink, reason, r.first, r.last);
         seqset_remove(&u->waiting, r.first, r.last);
         u->dropped += r.last - r.first + 1;
+        u->dropped_by[reason] += r.last - r.first + 1;
         u->dirty = true;
     }
     return 0;
@@ -70,10 +73,29 @@ static int write_ranges(struct store *s, int64_t id, const struct seqset *set)
     return err;
 }
 
+void store_progress_reason_key(int64_t uplink_id, enum store_loss_reason reason, char ret[64])
+{
+    snprintf(ret, 64, "dropped/%lld/%s", (long long)uplink_id, store_loss_word(reason));
+}
+
+static int write_reasons(struct store *s, const struct store_uplink_state *u)
+{
+    int err = 0;
+    for (int i = 0; i < STORE_LOSS_REASONS && !err; i++) {
+        char key[64];
+        store_progress_reason_key(u->id, (enum store_loss_reason)i, key);
+        if (u->dropped_by[i] > 0)
+            err = store_db_meta_set_int(&s->db, key, (int64_t)u->dropped_by[i]);
+    }
+    return err;
+}
+
 static int write_uplink(struct store *s, const struct store_uplink_state *u)
 {
     int64_t row[] = {u->id, (int64_t)store_part_last(s), (int64_t)u->delivered, (int64_t)u->dropped};
     int err = store_db_run_ints(&s->db, STMT_UPLINK_SET, row, 4);
+    if (!err)
+        err = write_reasons(s, u);
     if (!err)
         err = write_ranges(s, u->id, &u->waiting);
     return err ? err : write_ranges(s, -u->id, &u->lost);
@@ -124,6 +146,7 @@ int store_snapshot_take(struct store *s)
         struct store_uplink_state *u = &s->uplinks[i];
         err = seqset_copy(&u->was_waiting, &u->waiting);
         u->was_dropped = u->dropped;
+        memcpy(u->was_dropped_by, u->dropped_by, sizeof u->dropped_by);
         u->was_dirty = u->dirty;
     }
     if (err)
@@ -152,6 +175,7 @@ void store_snapshot_restore(struct store *s)
         struct store_uplink_state *u = &s->uplinks[i];
         swap(&u->waiting, &u->was_waiting);
         u->dropped = u->was_dropped;
+        memcpy(u->dropped_by, u->was_dropped_by, sizeof u->dropped_by);
         u->dirty = u->was_dirty;
     }
     swap(&s->holes, &s->was_holes);

@@ -23,6 +23,8 @@ void store_progress_commit(struct store *s, uint64_t newest);
 /* What of first..last waited for the uplink is lost to it. */
 int store_progress_drop(struct store *s, size_t uplink, uint64_t first, uint64_t last,
                         enum store_loss_reason reason);
+/* Where the database keeps how many records an uplink has lost for this reason. */
+void store_progress_reason_key(int64_t uplink_id, enum store_loss_reason reason, char ret[64]);
 bool store_progress_dirty(const struct store *s);
 /* In a transaction: writes the rows of changed uplinks, the holes and the losses. */
 int store_progress_write(struct store *s);

@@ -8,6 +8,8 @@
 #include "store_progress.h"
 #include "store_record.h"
 
+#define ROOM_LEAST_RECORDS 50 /* fewer say little about their size */
+
 bool store_waiting(struct store *s, size_t uplink, uint64_t *ret_first, uint64_t *ret_last,
                    uint64_t *ret_count)
 {
@@ -36,6 +38,29 @@ uint64_t store_newest(struct store *s)
     return newest;
 }
 
+/* Each of the other tables and indexes takes a page, however few records there are. */
+static int64_t room_records(struct store *s, uint64_t records)
+{
+    int64_t all = 0, unused = 0;
+    uint64_t waiting = 0;
+    /* The same for the file and for memory: the schema makes them. */
+    if (s->trees == 0 &&
+        store_db_query_int(&s->db, "SELECT count(*) FROM sqlite_schema WHERE rootpage > 0", 0, &s->trees) < 0)
+        return -1;
+    if (records < ROOM_LEAST_RECORDS || store_db_get_int(&s->db, STMT_PAGE_COUNT, 0, &all) < 0 ||
+        store_db_get_int(&s->db, STMT_FREE_COUNT, 0, &unused) < 0)
+        return -1;
+    int64_t used = all - unused - s->trees, most = s->sizes.soft_pages - s->trees;
+    if (used < 1 || most < used)
+        return used < 1 ? -1 : 0;
+    for (size_t i = 0; i < s->uplink_count; i++) {
+        uint64_t here = seqset_count(&s->uplinks[i].waiting, store_part_first(s), store_part_last(s));
+        waiting = here > waiting ? here : waiting;
+    }
+    int64_t fit = (int64_t)((double)records / (double)used * (double)most);
+    return fit > (int64_t)waiting ? fit - (int64_t)waiting : 0;
+}
+
 void store_status(struct store *s, struct store_status *ret)
 {
     memset(ret, 0, sizeof *ret);
@@ -49,6 +74,8 @@ void store_status(struct store *s, struct store_status *ret)
     ret->in_memory = store_memory_records(s);
     ret->newest = s->newest;
     ret->records = s->newest + 1 - s->oldest - s->holes.total;
+    ret->room_records = room_records(s, s->memory.on ? ret->in_memory : ret->records);
+    ret->recorded = s->recorded;
     ret->commits = s->commits;
     ret->disk_failing = s->disk_failing;
     ret->disk_note = s->disk_note;
@@ -66,6 +93,7 @@ void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_sta
     ret->delivered = u->delivered;
     ret->waiting = u->waiting.total;
     ret->dropped = u->dropped;
+    memcpy(ret->dropped_by, u->dropped_by, sizeof ret->dropped_by);
     if (u->waiting.count > 0) {
         int64_t ts = store_record_ts(store_db_at(s, u->waiting.ranges[0].first), u->waiting.ranges[0].first);
         ret->oldest_waiting_ms = ts == STORE_TS_UNKNOWN ? 0 : ts;

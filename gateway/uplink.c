@@ -346,6 +346,13 @@ static void *run(void *arg)
     return NULL;
 }
 
+static void name_thread(struct uplink *u)
+{
+    char name[16]; /* what the kernel takes */
+    snprintf(name, sizeof name, "fg-up-%.9s", u->options.name);
+    pthread_setname_np(u->thread, name);
+}
+
 int uplink_start(struct uplink *u)
 {
     pthread_attr_t attributes;
@@ -354,6 +361,8 @@ int uplink_start(struct uplink *u)
     pthread_attr_setstacksize(&attributes, THREAD_STACK);
     u->started = pthread_create(&u->thread, &attributes, run, u) == 0;
     pthread_attr_destroy(&attributes);
+    if (u->started)
+        name_thread(u);
     return u->started ? 0 : FG_ENOMEM;
 }
 

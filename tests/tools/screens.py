@@ -91,9 +91,9 @@ def soil_probe():
 
 
 def links_only(text):
-    """Of a status what it says of the links to brokers: the head, and the section of that name."""
+    """Of a status what it says of the link to the broker: the head, and the lines about that link."""
     head, rest = text.split("\n", 1)
-    found = re.search(r"^uplinks?\n(?:.+\n)+", rest, re.M)
+    found = re.search(r"^\S.* province  .*\n(?: {6}.+\n)+", rest, re.M)
     return "%s\n...\n%s...\n" % (head, found[0]) if found else text
 
 

@@ -2,12 +2,16 @@
 /* The small parts everything stands on: err, clock, pulse, json, log, health. */
 #include "unit.h"
 
+#include <linux/magic.h>
+#include <sys/vfs.h>
+
 #include "../../gateway/clock.h"
 #include "../../gateway/err.h"
 #include "../../gateway/health.h"
 #include "../../gateway/json.h"
 #include "../../gateway/log.h"
 #include "../../gateway/pulse.h"
+#include "../../gateway/rate.h"
 
 static void every_error_has_a_text_of_its_own(void **state)
 {
@@ -92,6 +96,51 @@ static void json_members_of_another_type_give_the_default(void **state)
     assert_null(json_parse("{", 1));
 }
 
+static void a_rate_is_judged_by_the_last_day(void **state)
+{
+    (void)state;
+    const int64_t minute = 60000, day = 1440 * minute;
+    struct rate r = {0};
+    int64_t value = 0;
+    assert_int_equal(rate_per_day(&r, 0, 0), -1);
+    rate_note(&r, 0, 0);
+    assert_int_equal(rate_per_day(&r, minute - 1, 9), -1);
+    for (int64_t now = 0; now <= 3 * day; now += minute, value += 4) /* fast for three days */
+        rate_note(&r, now, value);
+    assert_in_range(rate_per_day(&r, 3 * day, value), 5700, 5800);
+    for (int64_t now = 3 * day; now <= 5 * day; now += minute, value += 1) /* then slow for two */
+        rate_note(&r, now, value);
+    assert_in_range(rate_per_day(&r, 5 * day, value), 1430, 1450);
+    rate_note(&r, 5 * day + 1, 3); /* it begins anew */
+    assert_int_equal(rate_per_day(&r, 5 * day + 1 + minute, 4), 1440);
+}
+
+static void what_is_written_to_a_medium_is_counted_and_what_goes_to_a_pipe_is_not(void **state)
+{
+    (void)state;
+    char path[] = "unit-written-XXXXXX", bytes[65536];
+    struct statfs fs;
+    int ends[2], fd = mkstemp(path); /* beside us, where a file system with a medium is likely */
+    int64_t before = health_written_bytes();
+    assert_true(fd >= 0 && pipe(ends) == 0);
+    unlink(path);
+    memset(bytes, 7, sizeof bytes);
+    assert_int_equal(write(ends[1], bytes, 4096), 4096);
+    int64_t after_pipe = health_written_bytes();
+    assert_int_equal(write(fd, bytes, sizeof bytes), sizeof bytes);
+    assert_int_equal(fsync(fd), 0);
+    if (before >= 0) {
+        assert_int_equal(after_pipe, before);
+        print_message("%lld bytes written, the kernel counts %lld\n", (long long)sizeof bytes,
+                      (long long)(health_written_bytes() - before));
+        if (fstatfs(fd, &fs) == 0 && fs.f_type == EXT4_SUPER_MAGIC)
+            assert_in_range(health_written_bytes() - before, sizeof bytes, 4 * sizeof bytes);
+    }
+    close(fd);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void a_runtime_file_is_replaced_whole_and_readable_by_all(void **state)
 {
     (void)state;
@@ -160,6 +209,8 @@ int main(void)
         cmocka_unit_test(the_boot_id_is_hexadecimal_and_stays),
         cmocka_unit_test(a_pulse_is_late_only_after_its_promise),
         cmocka_unit_test(json_members_of_another_type_give_the_default),
+        cmocka_unit_test(a_rate_is_judged_by_the_last_day),
+        cmocka_unit_test(what_is_written_to_a_medium_is_counted_and_what_goes_to_a_pipe_is_not),
         cmocka_unit_test(a_runtime_file_is_replaced_whole_and_readable_by_all),
         cmocka_unit_test(a_log_line_is_one_line_whatever_it_carries),
     };

@@ -397,25 +397,25 @@ static void status_tells_of_waiting_and_then_of_the_newest_values(void **state)
 {
     struct rig *r = *state;
     struct reading got[POINTS];
-    int64_t wall_ms, mono_ms;
+    int64_t wall_ms, mono_ms[POINTS];
     set_manner(r, 0, (struct manner){.hangs = true, .number = 7});
     rig_start(r, 1, 20, 0);
     expect_state(r, 0, "waiting", QUALITY_GOOD);
-    assert_false(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_false(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
     set_manner(r, 0, (struct manner){.number = 7});
     size_t at = wait_sample(r, 0, 0);
     stop(r);
     at = r->count - 1;
     expect_state(r, 0, "ok", QUALITY_GOOD);
-    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
     assert_int_equal(wall_ms, r->seen[at].sample.wall_ms);
-    assert_int_equal(mono_ms, r->seen[at].sample.mono_ms);
+    assert_int_equal(mono_ms[1], r->seen[at].sample.mono_ms);
     assert_int_equal(got[1].value.number.magnitude, 7);
     struct poller_device_status status;
     poller_device_status(r->poller, 0, &status);
     assert_int_equal(status.polls, r->count);
     assert_int_equal(status.failed, 0);
-    assert_int_equal(status.last_good_mono_ms, mono_ms);
+    assert_int_equal(status.last_good_mono_ms, mono_ms[1]);
     assert_int_equal(status.stats.requests, r->polls[0]);
 }
 
@@ -423,7 +423,7 @@ static void a_point_that_is_not_due_keeps_its_newest_reading_in_status(void **st
 {
     struct rig *r = *state;
     struct reading got[POINTS];
-    int64_t wall_ms, mono_ms;
+    int64_t wall_ms, mono_ms[POINTS];
     r->manners[0].number = 1;
     rig_start(r, 1, 20, 3600000);
     size_t at = wait_sample(r, 0, 0);
@@ -432,9 +432,11 @@ static void a_point_that_is_not_due_keeps_its_newest_reading_in_status(void **st
     wait_samples(r, 0, at + 1, 2); /* the first of them may have begun before */
     stop(r);
     assert_int_equal(r->seen[r->count - 1].readings[1].quality, QUALITY_NOT_DUE);
-    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
     assert_int_equal(got[0].value.number.magnitude, 2);
     assert_int_equal(got[1].value.number.magnitude, 1);
+    assert_int_equal(mono_ms[1], r->seen[at].sample.mono_ms);
+    assert_int_equal(mono_ms[0], r->seen[r->count - 1].sample.mono_ms);
 }
 
 static void an_untrusted_clock_is_marked_on_the_sample(void **state)
@@ -472,7 +474,7 @@ static void silence_is_recorded_probed_and_said_once(void **state)
 {
     struct rig *r = *state;
     struct reading got[POINTS];
-    int64_t wall_ms, mono_ms;
+    int64_t wall_ms, mono_ms[POINTS];
     set_manner(r, 0, (struct manner){.failed = QUALITY_NO_REPLY});
     set_manner(r, 1, (struct manner){.failed = QUALITY_NO_REPLY});
     set_manner(r, 3, (struct manner){.failed = QUALITY_EXCEPTION, .exception = 11});
@@ -492,7 +494,7 @@ static void silence_is_recorded_probed_and_said_once(void **state)
     expect_state(r, 0, "silent", QUALITY_NO_REPLY);
     expect_state(r, 3, "silent", QUALITY_EXCEPTION);
     expect_state(r, 1, "ok", QUALITY_GOOD);
-    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms, &mono_ms));
+    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
     assert_int_equal(got[0].quality, QUALITY_NO_REPLY);
     stop(r);
 

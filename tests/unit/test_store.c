@@ -241,6 +241,7 @@ static void refused_records_are_dropped_and_told(void **state)
     read_all(f, 0, &b);
     cJSON *event;
     assert_int_equal(find_events(&b, "samples_dropped", "refused", &event), 1);
+    assert_int_equal(status_of(f, 0).dropped_by[LOSS_REFUSED], 5);
     assert_string_equal(json_string(event, "uplink", ""), "province");
     assert_int_equal(json_int(event, "from", 0), 5);
     assert_int_equal(json_int(event, "to", 0), 9);

@@ -263,6 +263,31 @@ static void delivered_records_go_after_their_time_and_waiting_ones_stay(void **s
     assert_int_equal(status_of(f, 0).dropped + status_of(f, 1).dropped, 0);
 }
 
+static void the_room_that_is_told_is_there(void **state)
+{
+    struct fixture *f = *state;
+    struct store_status before, after;
+    f->options.max_bytes = SMALL;
+    f->options.commit_every_ms = 1;
+    fixture_open(f);
+    append_and_wait(f, 20);
+    store_status(f->store, &before);
+    assert_int_equal(before.room_records, -1); /* too few to tell */
+    append_and_wait(f, 480);
+    store_status(f->store, &before);
+    assert_true(before.room_records > 1000);
+    while (status_of(f, 0).dropped == 0)
+        append_and_wait(f, 100);
+    store_status(f->store, &after);
+    double took = (double)(after.recorded - before.recorded);
+    print_message("told %" PRId64 ", were %.0f\n", before.room_records, took);
+    /* Rather too little than too much: the first pages are not full. */
+    assert_true(took > 0.9 * (double)before.room_records && took < 1.7 * (double)before.room_records);
+    assert_int_equal(status_of(f, 0).dropped_by[LOSS_FULL], status_of(f, 0).dropped);
+    store_status(f->store, &after);
+    assert_true(after.room_records * 5 < before.room_records);
+}
+
 static void age_is_running_time_and_goes_on_over_a_restart(void **state)
 {
     struct fixture *f = *state;
@@ -286,6 +311,7 @@ int main(void)
         TEST(room_made_in_a_commit_that_failed_was_not_made),
         TEST(what_is_delivered_everywhere_goes_before_what_still_waits),
         TEST(delivered_records_go_after_their_time_and_waiting_ones_stay),
+        TEST(the_room_that_is_told_is_there),
         TEST(age_is_running_time_and_goes_on_over_a_restart),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
