@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_apply - checks the configuration, restarts the running gateway with it, and waits until it runs. */
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_runtime.h"
 #include "config.h"
 #include "health.h"
@@ -46,7 +46,7 @@ static int parse_options(int argc, char **argv, struct apply_options *o)
     *o = (struct apply_options){.config = {.path = CMD_DEFAULT_CONFIG},
                                 .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
         switch (c) {
         case 'c':
             o->config.path = optarg;

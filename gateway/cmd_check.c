@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fieldgate check: says everything that is wrong with the configuration, and what it amounts to. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "config.h"
 #include "err.h"
 #include "text.h"
@@ -30,7 +30,7 @@ static void print_help(FILE *out)
             CMD_DEFAULT_CONFIG);
 }
 
-/* False: wrong usage, which getopt has explained. */
+/* False: wrong usage, which has been explained. */
 static bool parse_arguments(int argc, char **argv, struct arguments *ret)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -41,7 +41,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *ret)
     *ret = (struct arguments){.options.path = CMD_DEFAULT_CONFIG};
     optind = 0; /* main() has used getopt before */
     int c;
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
         if (c == 'c')
             ret->options.path = optarg;
         else if (c == 'p')

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fieldgate export: what was measured, from the gateway's own database, as CSV or JSON lines. */
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "cmd_export_format.h"
 #include "cmd_export_out.h"
 #include "cmd_export_time.h"
+#include "cmd_options.h"
 #include "config.h"
 #include "config_problem.h"
 #include "json.h"
@@ -122,7 +122,7 @@ static int parse_arguments(int argc, char **argv, struct arguments *a)
         {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     *a = (struct arguments){.config = {.path = CMD_DEFAULT_CONFIG}};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:o:h", options, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "c:o:h", options)) != -1;) {
         const char **text = c == 'f'   ? &a->from_text
                             : c == 't' ? &a->to_text
                             : c == 'd' ? &a->device

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_pause - short orders to the running gateway: pause BUS TIME, resume BUS, poll DEVICE. */
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "command.h"
 #include "config_number.h"
 #include "control_client.h"
@@ -36,7 +36,7 @@ static int parse_options(int argc, char **argv, int wanted, struct order *o)
     };
     *o = (struct order){.command = argv[0], .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "h", longs)) != -1;) {
         if (c == 'r') {
             o->runtime_dir = optarg;
             continue;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_probe - reads one device once and shows what came, raw and read, and how else it could be read. Through
  * the running gateway when that owns the bus, else by itself. */
-#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "config.h"
 #include "control_client.h"
 #include "gateway_build.h"
@@ -49,7 +49,7 @@ static int parse_options(int argc, char **argv, struct probe_options *o)
     *o = (struct probe_options){.config = {.path = CMD_DEFAULT_CONFIG},
                                 .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
         switch (c) {
         case 'c':
             o->config.path = optarg;

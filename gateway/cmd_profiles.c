@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fieldgate profiles: which device models are known, and all about one of them. */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_profiles.h"
 #include "config_problem.h"
 #include "err.h"
@@ -52,7 +52,7 @@ static bool parse_arguments(int argc, char **argv, struct arguments *ret)
     *ret = (struct arguments){.options.path = CMD_DEFAULT_CONFIG};
     optind = 0; /* main() has used getopt before */
     int c;
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
         if (c == 'c')
             ret->options.path = optarg;
         else if (c == 'p')

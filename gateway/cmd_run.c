@@ -2,7 +2,6 @@
 /* cmd_run - the service: reads the configuration (or falls back to the last good one), runs until told to
  * stop. */
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_runtime.h"
 #include "config.h"
 #include "gateway.h"
@@ -73,7 +73,7 @@ static int parse_options(int argc, char **argv, struct run_options *o)
                               .config_path = CMD_DEFAULT_CONFIG,
                               .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
         switch (c) {
         case 'c':
             o->config_path = optarg;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_scan - finds devices without knowing unit number, speed or parity, and guesses what they are. It only
  * ever reads. */
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_scan.h"
 #include "config.h"
 #include "text.h"
@@ -145,7 +145,7 @@ static int parse_options(int argc, char **argv, struct scan_options *o)
     *o =
         (struct scan_options){.config = {.path = CMD_DEFAULT_CONFIG}, .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "c:h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
         if (c == 'h') {
             usage(stdout);
             return 1;

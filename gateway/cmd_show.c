@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* fieldgate show: the configuration in effect, with every default, as YAML that can be loaded again. */
-#include <getopt.h>
 #include <stdio.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "config.h"
 #include "err.h"
 #include "text.h"
@@ -33,7 +33,7 @@ static int parse_arguments(int argc, char **argv, struct config_options *ret)
     *ret = (struct config_options){.path = CMD_DEFAULT_CONFIG};
     optind = 0; /* main() has used getopt before */
     int c;
-    while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
+    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
         if (c == 'c')
             ret->path = optarg;
         else if (c == 'p')

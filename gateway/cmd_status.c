@@ -2,13 +2,13 @@
 /* cmd_status - the health of the running gateway, once or again and again; the page itself is
  * cmd_status_page.h. */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "cmd_runtime.h"
 #include "cmd_status_page.h"
 #include "cmd_status_words.h"
@@ -43,7 +43,7 @@ static int parse_options(int argc, char **argv, struct status_options *o)
     };
     *o = (struct status_options){.runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
     optind = 0;
-    for (int c; (c = getopt_long(argc, argv, "h", longs, NULL)) != -1;) {
+    for (int c; (c = cmd_option(argc, argv, "h", longs)) != -1;) {
         switch (c) {
         case 'r':
             o->runtime_dir = optarg;

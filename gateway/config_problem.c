@@ -55,7 +55,8 @@ static void report(const struct config_file *f, const struct yaml_node *at, cons
     if (!item)
         return;
     char said[1024];
-    vsnprintf(said, sizeof(said), format, args);
+    vsnprintf(said, sizeof(said), _(format), args);
+    text_mend(said);
     struct buf text = BUF_INIT;
     add_path(&text, path);
     if (text.len > 0)

@@ -174,7 +174,7 @@ static void explain_attempt(const struct mqtt_target *t, const char *said, char 
     if (u->tls && said[0] != '\0') {
         snprintf(ret, size,
                  _("TLS with %s port %d failed: %s; check the clock, ca_file and the broker's certificate"),
-                 u->host, u->port, said);
+                 u->host, u->port, text_said(said));
         return;
     }
     int err = mqtt_probe(&t->address, PROBE_MS);

@@ -16,8 +16,14 @@
 #include <libintl.h>
 #include <stddef.h>
 
-#define _(s) gettext(s)
+#define _(s) text_translate(s)
 #define N_(s) s
+
+/* Of the empty text gettext() itself would return the head of the translations. */
+__attribute__((format_arg(1))) static inline const char *text_translate(const char *english)
+{
+    return *english ? gettext(english) : english;
+}
 
 /* Takes the language from the environment: LANGUAGE, LC_ALL, LC_MESSAGES, LANG. The translations are in the
  * folder FIELDGATE_LOCALE_DIR, or where `make install` puts them. */

@@ -65,6 +65,19 @@ __attribute__((unused)) static const char *const usual[] = {
     N_("certificate revoked"),
     N_("certificate not trusted"),
     N_("certificate rejected"),
+    N_("certificate verify failed"),
+    N_("unexpected eof while reading"),
+    N_("wrong version number"),
+    N_("unsupported protocol"),
+    N_("no start line"),
+    N_("bad decrypt"),
+    N_("sslv3 alert handshake failure"),
+    N_("tlsv1 alert unknown ca"),
+    N_("tlsv1 alert protocol version"),
+    N_("tlsv13 alert certificate required"),
+    N_("sslv3 alert certificate expired"),
+    N_("sslv3 alert certificate unknown"),
+    N_("sslv3 alert bad certificate"),
 };
 
 const char *text_said(const char *english)

@@ -53,7 +53,7 @@ static const char *openssl_reason(void)
 
     if (e != 0 && ERR_SYSTEM_ERROR(e))
         return text_errno(ERR_GET_REASON(e));
-    return reason != NULL ? reason : _("no reason given");
+    return reason != NULL ? text_said(reason) : _("no reason given");
 }
 
 static bool is_address(const char *host)

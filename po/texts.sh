@@ -7,8 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-# The functions whose argument is a text, beside _() and N_(). They translate their format themselves, but for
-# the config_ ones, whose callers write _() where they can.
+# The functions whose argument is a text, beside _() and N_(). They translate their format themselves.
 keywords='_ N_ ngettext:1,2 log_line:3 err_note:3 config_error:4 config_warning:4 yaml_explain_at:4 say:3'
 
 extract() {
