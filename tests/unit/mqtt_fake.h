@@ -78,21 +78,29 @@ static inline void mqtt_fake_answer(const struct mqtt_fake *f, int fd, const cha
     mqtt_fake_send(fd, framed, len + 2);
 }
 
-/* Until the client has gone or the fake is stopped. */
+/* Until the client has gone. A fake that is stopped still hears a client out that is about to go: what it
+ * sent last may take its time. */
 static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
 {
     struct pollfd p[2] = {{.fd = fd, .events = POLLIN}, {.fd = f->stop[0], .events = POLLIN}};
     char bytes[4096];
     int packets = f->websocket ? -1 : 0;
+    bool stopped = false;
 
     for (;;) {
-        int ready = poll(p, 2, f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
-        if (p[1].revents != 0 && p[0].revents == 0) /* what has come is read first */
+        int ready = poll(p, 2, stopped ? 2000 : f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
+        if (ready == 0 && stopped)
             return;
+        if (p[1].revents != 0) {
+            stopped = true;
+            p[1].fd = -1;
+        }
         if (ready == 0) {
             mqtt_fake_send(fd, "\xd0\x00", 2);
             continue;
         }
+        if (p[0].revents == 0)
+            continue;
         ssize_t got = recv(fd, bytes, sizeof(bytes) - 1, 0);
         if (got <= 0)
             return;
