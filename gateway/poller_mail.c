@@ -83,14 +83,20 @@ int poller_mail_pause(struct poller_mail *m, int64_t for_ms, int64_t wait_ms)
     struct timespec until = moment_after(wait_ms * 1000);
     int err = 0;
     pthread_mutex_lock(&m->lock);
+    bool begun = m->paused;
+    const uint32_t before = m->pauses;
     m->pause_until_mono_ms = clock_mono_ms() + for_ms;
     poller_mail_poke(m);
     do {
+        bool late = false;
         if (m->stop || m->ended)
             err = FG_ECLOSED;
-        else if (!m->paused && !wait_change(m, &until) && !m->paused)
+        else if (!begun)
+            late = !wait_change(m, &until);
+        begun = begun || m->pauses != before; /* a short one may be over already */
+        if (late && !begun)
             err = FG_ETIMEOUT;
-    } while (err == 0 && !m->paused);
+    } while (err == 0 && !begun);
     if (err < 0)
         m->pause_until_mono_ms = 0;
     pthread_mutex_unlock(&m->lock);
@@ -217,6 +223,7 @@ void poller_mail_say_paused(struct poller_mail *m)
 {
     pthread_mutex_lock(&m->lock);
     m->paused = true;
+    m->pauses++;
     pthread_cond_broadcast(&m->changed);
     pthread_mutex_unlock(&m->lock);
 }

@@ -35,6 +35,7 @@ struct poller_mail {
     bool ended;
     int64_t pause_until_mono_ms; /* 0: not asked for */
     bool paused;                 /* the port is closed */
+    uint32_t pauses;             /* how often it was */
     struct poller_work *work;
     enum poller_work_state work_state;
     bool abandoned; /* nobody waits for the work any more */
