@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps the list of files in docs/ARCHITECTURE.md: `file_table.py write` or `file_table.py check`.
+"""Keeps the tables of layers and of files in docs/ARCHITECTURE.md: `file_table.py write` or `file_table.py check`.
 
+The layers are those of check_layers.py.
 The line of a file is the first sentence of its header (`name - what it is.`), or of the comment at the top of a
 source without a header, so it cannot say something else than the file itself.
 """
@@ -9,8 +10,11 @@ import pathlib
 import re
 import sys
 
+from check_layers import LEVELS
+
 PAGE = pathlib.Path("docs/ARCHITECTURE.md")
 BEGIN, END = "<!-- files: written by `make docs` -->", "<!-- end of files -->"
+LAYERS_BEGIN, LAYERS_END = "<!-- layers: written by `make docs` -->", "<!-- end of layers -->"
 
 
 def head_comment(path):
@@ -52,15 +56,28 @@ def table():
     return "\n".join(lines) + "\n"
 
 
+def layers():
+    lines = ["", "| level | what |", "|---|---|"]
+    for level, patterns in sorted(LEVELS.items()):
+        names = [re.sub(r"(_\*|/)$", "", pattern) for pattern in patterns]
+        # The parts of a named module need no name of their own.
+        names = [name for name in dict.fromkeys(names) if name.split("_")[0] == name or name.split("_")[0] not in names]
+        lines.append("| %d | %s |" % (level, " ".join(names)))
+    return "\n".join(lines) + "\n"
+
+
+def between(page, begin, end, text):
+    before, rest = page.split(begin)
+    return before + begin + "\n" + text + "\n" + end + rest.split(end)[1]
+
+
 def main():
     page = PAGE.read_text(encoding="utf-8")
-    before, rest = page.split(BEGIN)
-    after = rest.split(END)[1]
-    new = before + BEGIN + "\n" + table() + "\n" + END + after
+    new = between(between(page, BEGIN, END, table()), LAYERS_BEGIN, LAYERS_END, layers())
     if sys.argv[1:] == ["write"]:
         PAGE.write_text(new, encoding="utf-8")
     elif new != page:
-        sys.exit("docs/ARCHITECTURE.md does not list the files as they are; run `make docs`")
+        sys.exit("docs/ARCHITECTURE.md does not list layers and files as they are; run `make docs`")
 
 
 main()
