@@ -287,7 +287,7 @@ fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
 
 # Without the packages' own scripts: they are not needed, and one of them would report the installation.
 build/asyncapi/installed: tests/asyncapi/package.json tests/asyncapi/package-lock.json
-	@command -v npm >/dev/null || tests/tools/install_packages.sh asyncapi
+	@command -v npm >/dev/null || tests/tools/install_packages.sh node
 	@mkdir -p $(@D)
 	@cp $^ $(@D)/
 	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error --cache=cache
@@ -305,6 +305,25 @@ test-systemd: deb ## the Debian package on a real Debian with a real systemd: qe
 	@echo "== the package on a Debian box of its own"
 	@SYSTEM_CACHE=$(SYSTEM_CACHE) $(PYTHON) -m pytest -p no:cacheprovider -v -ra --durations=5 tests/system
 
+# The worked example's own packages; the other tests with MQTT.js use them, too.
+CONSUMERS := docs/examples/postgresql/package.json docs/examples/postgresql/package-lock.json
+build/consumers/installed: $(CONSUMERS)
+	@command -v npm >/dev/null || tests/tools/install_packages.sh node
+	@mkdir -p $(@D)
+	@cp $^ $(@D)/
+	@cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error --cache=cache
+	@touch $@
+
+.PHONY: interop
+interop: $(B)/fieldgate build/consumers/installed ## RabbitMQ, MQTT.js, mosquitto_sub and PostgreSQL against the ledger
+	@tests/tools/install_packages.sh interop test
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5 -n 2 tests/interop
+
+GATEWAYS ?= 300
+.PHONY: storm
+storm: $(B)/fieldgate $(SIMS) ## GATEWAYS=300 whose broker restarts: connection attempts by the second, and nothing lost
+	@FG_GATEWAYS=$(GATEWAYS) FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/storm
+
 .PHONY: ci
 ci: deps ## what takes longer
 	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
@@ -320,6 +339,10 @@ ci: deps ## what takes longer
 	@$(MAKE) --no-print-directory asyncapi
 	@echo "== the screens of the technician's guide can still be taken"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/screens.py try
+	@echo "== other people's brokers, receivers and databases"
+	@$(MAKE) --no-print-directory interop
+	@echo "== 300 gateways whose broker restarts"
+	@$(MAKE) --no-print-directory storm
 	@echo "== install into an empty root, and away again"
 	@tests/tools/try_install.sh
 	@$(MAKE) --no-print-directory test-systemd
@@ -358,6 +381,8 @@ install: all ## install below DESTDIR and PREFIX; keeps an existing configuratio
 	install -m 644 README.md README.vi.md CHANGELOG.md docs/*.md $(INSTALL_DOC)/
 	install -D -m 644 -t $(INSTALL_DOC)/vi docs/vi/*.md
 	install -m 644 config/fieldgate.yaml $(INSTALL_DOC)/examples/
+	install -d $(INSTALL_DOC)/examples/postgresql
+	install -m 644 docs/examples/postgresql/* $(INSTALL_DOC)/examples/postgresql/
 	install -d $(dir $(INSTALL_UNIT))
 	sed 's|/usr/bin/fieldgate|$(PREFIX)/bin/fieldgate|' systemd/fieldgate.service > $(INSTALL_UNIT)
 	chmod 644 $(INSTALL_UNIT)
