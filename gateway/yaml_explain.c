@@ -15,8 +15,9 @@ int yaml_explain_at(struct yaml_problem *problem, int line, int column, const ch
     va_start(args, format);
     problem->line = line;
     problem->column = column;
-    vsnprintf(problem->text, sizeof(problem->text), format, args);
+    vsnprintf(problem->text, sizeof(problem->text), _(format), args);
     va_end(args);
+    text_mend(problem->text);
     return FG_EINVALID;
 }
 

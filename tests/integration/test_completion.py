@@ -34,7 +34,7 @@ def farm(tmp_path):
     return f"--config {tmp_path}/farm.yaml --profiles {ROOT}/config/profiles"
 
 
-def offered(line):
+def offered(line, **variables):
     """The words that Tab at the end of the line offers, as a sorted list."""
     line = line.replace("fieldgate ", default_binary() + " ", 1)
     words = shlex.split(line) + ([""] if line.endswith(" ") else [])
@@ -47,7 +47,7 @@ def offered(line):
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     done = subprocess.run(["bash", "--norc", "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=60, env=dict(os.environ, LC_ALL="C.UTF-8"))
+                          timeout=60, env=dict(os.environ, LC_ALL="C.UTF-8", **variables))
     assert done.stderr == ""
     return sorted(done.stdout.split())
 
@@ -62,6 +62,12 @@ COMMANDS = sorted(re.findall(r"^  ([a-z]+) ", helped(), re.MULTILINE)) if os.pat
 def test_every_command_is_offered(farm):
     assert offered("fieldgate ") == COMMANDS
     assert offered("fieldgate pro") == ["probe", "profiles"]
+
+
+def test_what_is_offered_does_not_depend_on_the_language(farm):
+    locale = os.path.join(os.path.dirname(default_binary()), "locale")
+    assert offered("fieldgate ", LANGUAGE="vi", FIELDGATE_LOCALE_DIR=locale) == COMMANDS
+    assert offered("fieldgate check --", LANGUAGE="vi", FIELDGATE_LOCALE_DIR=locale) == offered("fieldgate check --")
 
 
 def test_every_option_that_the_help_of_a_command_names_is_offered_and_no_other(farm):

@@ -13,6 +13,8 @@ from daemon import default_binary
 
 LOCALE_DIR = os.path.join(os.path.dirname(default_binary()), "locale")
 ENGLISH, VIETNAMESE = "there is no command", "không có lệnh"
+# A line of status that has nothing but names, numbers and units: "  counter-1 10 ms  count 8 1".
+READINGS = r" +(?:counter-\d|count)(?: +(?:\w+|-?[\d.]+|-))*"
 # Words that no Vietnamese line has, unless a part of it was left in English.
 ENGLISH_WORDS = re.compile(r"(?<![-\w])(?:the|is|are|of|and|or|must|which|not|has|with|this|that|it)(?![-\w:])")
 
@@ -32,7 +34,6 @@ def in_both(*argv):
 
 def assert_translated(english, vietnamese, identical=r"(?!)"):
     """Every line differs from its English one, but for those that are the same for a reason."""
-    assert len(english) == len(vietnamese) or not identical, (english, vietnamese)
     same = [line for line in vietnamese if line.strip() and line in english and not re.fullmatch(identical, line)]
     assert not same, "English only:\n" + "\n".join(same)
     mixed = [line for line in vietnamese if ENGLISH_WORDS.search(line)]
@@ -93,7 +94,7 @@ def start_and_stop(stage):
 @pytest.mark.parametrize("command", ["", *commands()] if os.path.exists(default_binary()) else [])
 def test_the_help_of_every_command_is_translated_and_has_the_same_options(command):
     english, vietnamese = in_both(*command.split(), "--help")
-    assert_translated(english, vietnamese, identical="")
+    assert_translated(english, vietnamese)
     assert options_of(english) == options_of(vietnamese)
 
 
@@ -108,7 +109,7 @@ def options_of(lines):
 ])
 def test_a_mistake_on_the_command_line_is_explained_in_both_languages(argv):
     english, vietnamese = in_both(*argv)
-    assert_translated(english[-1:] + english[:1], vietnamese[-1:] + vietnamese[:1], identical="")
+    assert_translated(english[-1:] + english[:1], vietnamese[-1:] + vietnamese[:1])
 
 
 # One mistake a line, or a key that is not there, from each family of messages.
@@ -160,8 +161,9 @@ def test_a_dead_sensor_and_a_dead_broker_are_told_without_a_line_of_english(stag
         stage.daemon.wait_for_log(code, 20)
     status = stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["reason"] and any(
         d["state"] == "silent" for d in s["devices"]), 20)
-    english, vietnamese = in_both("status", "--runtime-dir", stage.daemon.runtime)
-    assert_translated(english, vietnamese, identical=r"    [a-z_0-9]+ +\S+ \S*(?:  [a-z_]+)?")
+    for options in ([], ["--all"]):
+        english, vietnamese = in_both("status", *options, "--runtime-dir", stage.daemon.runtime)
+        assert_translated(english, vietnamese, identical=READINGS)
     assert "kiểm tra" in "\n".join(vietnamese) and not status["uplinks"][0]["reason"].isascii()
     check_columns(stage, status)
     probed = in_both("probe", "counter-1", "--config", stage.config_path, "--runtime-dir", stage.daemon.runtime)
@@ -181,7 +183,10 @@ def check_columns(stage, status):
     os.makedirs(stage.path("shown"))
     with open(stage.path("shown", "status.json"), "w", encoding="utf-8") as file:
         json.dump(status, file)
-    for lines, word in zip(in_both("status", "--runtime-dir", stage.path("shown")), ("on", "bật"), strict=True):
-        assert [line for line in lines if re.search("strange: *$", line)], lines
+    for lines, word in zip(in_both("status", "--all", "--runtime-dir", stage.path("shown")), ("on", "bật"), strict=True):
+        assert not [line for line in lines if "Project-Id" in line], lines  # gettext's answer to the empty text
         level, running = ([line for line in lines if line.startswith("    " + name)][0] for name in ("level", "running"))
-        assert level.index("23.4") + 4 == running.index(word) + len(word) == 39, (level, running)
+        assert level.index("23.4 m") == running.index(word), (level, running)
+        assert re.sub(".* ", "", level) == re.sub(".* ", "", running), (level, running)
+        ages = [re.match(r"(.*?)\d+ (?:m?s|min|h|d)$", line)[1] for line in (level, running)]
+        assert len(ages[0]) == len(ages[1]), (level, running)
