@@ -8,7 +8,9 @@
  *
  * A line is `<priority>CODE key=value ...: text; next step`. The code (FG-BUS-SILENT) is stable and explained
  * in docs/MESSAGES.md; a test holds the two together, so a code stands in the source as one literal. Secrets
- * are never passed here. The format is translated here (text.h); a translation keeps every `key=` as it is.
+ * are never passed here. In the journal the pairs before the colon are fields of their own: bus=field is
+ * FIELDGATE_BUS=field, beside FIELDGATE_CODE. The format is translated here (text.h); a translation keeps
+ * every `key=` as it is.
  */
 #ifndef FG_LOG_H
 #define FG_LOG_H

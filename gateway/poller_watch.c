@@ -8,9 +8,9 @@
 
 /* Cheap sensors miss an answer now and then; that is no news. */
 #define FAILURES_THAT_COUNT 3
-/* Lines about one device: so many at once, then one in so long. */
-#define LINES_AT_ONCE 6
-#define LINE_EVERY_MS 600000
+/* Lines about one device, about all devices of a bus, and about its port. */
+static const struct damp_limits DEVICE_LINES = {6, 600000}, BUS_LINES = {100, 7200000},
+                                PORT_LINES = {6, 7200000};
 
 /* Modbus exception codes that call for different advice. */
 enum {
@@ -52,25 +52,40 @@ bool poller_watch_is_retrying(const struct poller_watch_device *d)
     return d->kind != POLLER_WELL && d->state == POLLER_WELL;
 }
 
+/* A line that is closed and open again all day, such as an adapter with a loose plug or one that refuses a
+ * device's speed, is told now and then. */
 static void say_port(struct poller_watch *w, const struct driver_result *r)
 {
-    if (w->port_down)
+    char who[128], more[32] = "";
+    if (w->port_down == w->port_said_down || !damp_allows(&w->port_damp, &PORT_LINES, r->mono_ms))
         return;
-    w->port_down = true;
-    w->port_since_mono_ms = r->mono_ms;
-    log_line(LOG_PRI_WARNING, "FG-BUS-PORT",
-             _("bus=%s port=%s: %s; no device of this bus can be read until it is back"), w->bus, w->where,
-             r->note.text[0] != '\0' ? r->note.text
-                                     : _("cannot be opened; check that it exists and is ours"));
+    damp_take(&w->port_damp, &PORT_LINES, r->mono_ms);
+    if (w->port_changes > 1)
+        snprintf(more, sizeof more, " changes=%u", w->port_changes);
+    snprintf(who, sizeof who, "%s%s", w->bus, more);
+    w->port_said_down = w->port_down;
+    w->port_changes = 0;
+    if (w->port_down)
+        log_line(LOG_PRI_WARNING, "FG-BUS-PORT",
+                 _("bus=%s port=%s: %s; no device of this bus can be read until it is back"), who, w->where,
+                 r->note.text[0] != '\0' ? r->note.text
+                                         : _("cannot be opened; check that it exists and is ours"));
+    else
+        log_line(LOG_PRI_NOTICE, "FG-BUS-PORT-BACK", _("bus=%s port=%s outage=%llds: open again"), who,
+                 w->where, (long long)w->port_outage_ms / 1000);
 }
 
-static void say_port_back(struct poller_watch *w, const struct driver_result *r)
+static void note_port(struct poller_watch *w, const struct driver_result *r, bool down)
 {
-    if (!w->port_down)
-        return;
-    w->port_down = false;
-    log_line(LOG_PRI_NOTICE, "FG-BUS-PORT-BACK", _("bus=%s port=%s outage=%llds: open again"), w->bus,
-             w->where, (long long)(r->mono_ms - w->port_since_mono_ms) / 1000);
+    if (down != w->port_down) {
+        w->port_down = down;
+        w->port_changes++;
+        if (down)
+            w->port_since_mono_ms = r->mono_ms;
+        else
+            w->port_outage_ms = r->mono_ms - w->port_since_mono_ms;
+    }
+    say_port(w, r);
 }
 
 static const char *exception_advice(uint8_t code)
@@ -151,13 +166,12 @@ static void say_state(struct poller_watch *w, struct poller_watch_device *d)
 
 /* A device that keeps falling silent and coming back must not fill the log. What cannot be said now is said
  * later, if it is still so. */
-static bool may_speak(struct poller_watch_device *d, int64_t now_mono_ms)
+static bool may_speak(struct poller_watch *w, struct poller_watch_device *d, int64_t now_mono_ms)
 {
-    if (d->quiet_until_ms > now_mono_ms + (LINES_AT_ONCE - 1) * LINE_EVERY_MS)
+    if (!damp_allows(&d->damp, &DEVICE_LINES, now_mono_ms) || !damp_allows(&w->damp, &BUS_LINES, now_mono_ms))
         return false;
-    if (d->quiet_until_ms < now_mono_ms)
-        d->quiet_until_ms = now_mono_ms;
-    d->quiet_until_ms += LINE_EVERY_MS;
+    damp_take(&d->damp, &DEVICE_LINES, now_mono_ms);
+    damp_take(&w->damp, &BUS_LINES, now_mono_ms);
     return true;
 }
 
@@ -197,15 +211,15 @@ void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, 
 {
     enum poller_trouble kind = poller_watch_trouble(r);
     if (kind == POLLER_NO_PORT) {
-        say_port(w, r);
+        note_port(w, r, true);
         return;
     }
-    say_port_back(w, r);
+    note_port(w, r, false);
     if (!is_poll && kind != POLLER_SILENT)
         return; /* the poll that follows at once tells more */
     note_result(d, kind, r);
     bool news = d->state != d->said || (d->state == POLLER_EXCEPTION && d->exception != d->said_exception);
-    if (news && may_speak(d, r->mono_ms))
+    if (news && may_speak(w, d, r->mono_ms))
         say_state(w, d);
 }
 

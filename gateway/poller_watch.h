@@ -6,7 +6,8 @@
  * Threads    One thread (the poller's).
  * Ownership  Plain structs that the poller embeds; strings and arrays are lent. Nothing is allocated.
  * Errors     None. A device that keeps changing its state gets a few lines, then one every ten minutes that
- * says how many changes were left out; the last line always tells the state that lasts.
+ *            says how many changes were left out; the last line always tells the state that lasts. All
+ *            devices of a bus together get a hundred lines, then one every two hours.
  */
 #ifndef FG_POLLER_WATCH_H
 #define FG_POLLER_WATCH_H
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "../drivers/driver.h"
+#include "damp.h"
 
 enum poller_trouble {
     POLLER_WELL,      /* it gave data */
@@ -42,15 +44,18 @@ struct poller_watch_device {
     int64_t outage_ms;               /* how long the last failures in a row lasted */
     enum poller_trouble state, said; /* what is so, and what the log was told */
     uint8_t said_exception;
-    unsigned changes;       /* of state since the log was told */
-    int64_t quiet_until_ms; /* for the damping of lines */
+    unsigned changes; /* of state since the log was told */
+    struct damp damp;
 };
 
 struct poller_watch {
     const char *bus;
     const char *where;
-    bool port_down;
-    int64_t port_since_mono_ms;
+    bool port_down, port_said_down; /* what is so, and what the log was told */
+    int64_t port_since_mono_ms, port_outage_ms;
+    unsigned port_changes; /* since the log was told */
+    struct damp port_damp;
+    struct damp damp; /* of all devices together: a bad line moves them all */
 };
 
 enum poller_trouble poller_watch_trouble(const struct driver_result *r);

@@ -332,6 +332,7 @@ static void *run(void *arg)
         pulse_beat(&u->pulse);
         int64_t wake = round_of(u);
         int64_t latest = clock_mono_ms() + ROUND_MS;
+        uplink_link_tell(&u->link, latest - ROUND_MS);
         publish_status(u);
         mqtt_wait(u->mqtt, wake < latest ? wake : latest, &e);
         take_event(u, &e);

@@ -25,6 +25,31 @@ static void set_text(char to[UPLINK_LINK_TEXT], const char *from)
     snprintf(to, UPLINK_LINK_TEXT, "%s", from ? from : "");
 }
 
+/* A link that comes and goes, or fails for two reasons in turn, must not fill the log. */
+static const struct damp_limits LINES = {40, 60 * 60 * 1000};
+
+static bool may_speak(struct uplink_link *l)
+{
+    int64_t now = clock_mono_ms();
+    if (!damp_allows(&l->damp, &LINES, now)) {
+        l->left_out++;
+        return false;
+    }
+    damp_take(&l->damp, &LINES, now);
+    return true;
+}
+
+/* The name, and how many lines were left out before this one. */
+static const char *who(struct uplink_link *l, char ret[UPLINK_LINK_TEXT])
+{
+    if (l->left_out > 0)
+        snprintf(ret, UPLINK_LINK_TEXT, "%s left_out=%u", l->options->name, l->left_out);
+    else
+        set_text(ret, l->options->name);
+    l->left_out = 0;
+    return ret;
+}
+
 int uplink_link_init(struct uplink_link *l, const struct uplink_options *options, struct mqtt *mqtt,
                      struct pulse *pulse)
 {
@@ -146,9 +171,8 @@ void uplink_link_up(struct uplink_link *l, uint64_t waiting)
     int64_t now = clock_mono_ms();
     l->state = UPLINK_LINK_UP;
     l->connects++;
-    log_line(LOG_PRI_INFO, "FG-LINK-UP", "uplink=%s url=%s down_s=%lld waiting=%llu: connected",
-             l->options->name, l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
-             (unsigned long long)waiting);
+    l->down_ms = now - l->since_mono_ms;
+    l->waiting = waiting;
     l->since_mono_ms = now;
     l->next_try_mono_ms = 0;
     l->reason[0] = '\0';
@@ -157,6 +181,21 @@ void uplink_link_up(struct uplink_link *l, uint64_t waiting)
         l->urls[i].tls_said[0] = '\0';
         l->urls[i].diag_mono_ms = 0;
     }
+    l->up_said = false;
+    uplink_link_tell(l, now);
+}
+
+void uplink_link_tell(struct uplink_link *l, int64_t now_mono_ms)
+{
+    char name[UPLINK_LINK_TEXT];
+    if (l->state != UPLINK_LINK_UP || l->up_said ||
+        (now_mono_ms > l->since_mono_ms && !damp_allows(&l->damp, &LINES, now_mono_ms)))
+        return;
+    if (!may_speak(l))
+        return;
+    l->up_said = true;
+    log_line(LOG_PRI_INFO, "FG-LINK-UP", "uplink=%s url=%s down_s=%lld waiting=%llu: connected", who(l, name),
+             l->options->urls[l->url], (long long)(l->down_ms / 1000), (unsigned long long)l->waiting);
 }
 
 static enum tls_diag_result look_into_tls(struct uplink_link *l, const struct mqtt_url *url,
@@ -182,6 +221,7 @@ static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
 {
     struct mqtt_url url;
     struct err_note note = {""};
+    char name[UPLINK_LINK_TEXT];
     int64_t now = clock_mono_ms();
 
     if (mqtt_url_parse(l->options->urls[l->url], &url, NULL) < 0 || !url.tls)
@@ -191,8 +231,8 @@ static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
         enum tls_diag_result result = look_into_tls(l, &url, &note);
         if (result == TLS_DIAG_OK || result == TLS_DIAG_UNREACHABLE)
             note.text[0] = '\0';
-        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0)
-            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", l->options->name,
+        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0 && may_speak(l))
+            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", who(l, name),
                      l->options->urls[l->url], note.text);
         set_text(memory->tls_said, note.text);
     }
@@ -204,12 +244,14 @@ void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
 {
     struct uplink_link_url *url = &l->urls[l->url];
     set_text(l->reason, text);
+    char name[UPLINK_LINK_TEXT];
     uplink_clash_attempt_failed(&l->clash);
-    if (strcmp(url->said, l->reason) != 0)
+    if (strcmp(url->said, l->reason) != 0 && may_speak(l)) {
         log_line(LOG_PRI_WARNING, "FG-LINK-FAILED",
                  "uplink=%s url=%s: cannot connect: %s; readings are kept and it is tried again by itself",
-                 l->options->name, l->options->urls[l->url], l->reason);
-    set_text(url->said, l->reason);
+                 who(l, name), l->options->urls[l->url], l->reason);
+        set_text(url->said, l->reason);
+    }
     /* A reason above 0 is the broker's own word: TLS worked. */
     if (reason <= 0)
         explain_tls(l, url);
@@ -220,9 +262,11 @@ void uplink_link_lost(struct uplink_link *l, const char *text)
 {
     int64_t now = clock_mono_ms();
     set_text(l->reason, text);
-    log_line(LOG_PRI_WARNING, "FG-LINK-DOWN", "uplink=%s url=%s up_s=%lld: the connection ended: %s",
-             l->options->name, l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
-             l->reason);
+    char name[UPLINK_LINK_TEXT];
+    if (may_speak(l))
+        log_line(LOG_PRI_WARNING, "FG-LINK-DOWN", "uplink=%s url=%s up_s=%lld: the connection ended: %s",
+                 who(l, name), l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
+                 l->reason);
     l->since_mono_ms = now;
     if (!l->useful) {
         next_url(l);

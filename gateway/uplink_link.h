@@ -10,10 +10,14 @@
  * Urls are tried in order without a pause; when all have failed, the back-off waits. A link that was lost is
  * tried again from the first url; one that was lost before the broker took a single message counts as a
  * failed attempt, so that a broker that accepts and drops us does not keep us from the next one.
+ *
+ * What is said about a link is damped (damp.h): forty lines, then one an hour, which says how many were left
+ * out.
  */
 #ifndef FG_UPLINK_LINK_H
 #define FG_UPLINK_LINK_H
 
+#include "damp.h"
 #include "uplink.h"
 #include "uplink_backoff.h"
 #include "uplink_clash.h"
@@ -48,6 +52,11 @@ struct uplink_link {
     int64_t attempt_deadline_mono_ms;
     char reason[UPLINK_LINK_TEXT]; /* why it is down */
     char credential_said[UPLINK_LINK_TEXT];
+    struct damp damp; /* of lines about this link */
+    unsigned left_out;
+    bool up_said;     /* this connection stands in the log */
+    int64_t down_ms;  /* before this connection */
+    uint64_t waiting; /* when it came up */
     struct buf password;
 };
 
@@ -70,6 +79,8 @@ int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const
 void uplink_link_up(struct uplink_link *l, uint64_t waiting);
 /* The attempt failed; reason as in MQTT_FAILED, 0 when it did not get that far. May block in the resolver. */
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text);
+/* To be called now and then: says what could not be said before, if it is still so. */
+void uplink_link_tell(struct uplink_link *l, int64_t now_mono_ms);
 /* The established connection ended, or was ended by us. */
 void uplink_link_lost(struct uplink_link *l, const char *text);
 /* After uplink_link_lost(): the other side ended a connection that worked for up_ms; said: because another
