@@ -26,6 +26,7 @@ int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_poll(int argc, char **argv);
 int cmd_status(int argc, char **argv);
+int cmd_bundle(int argc, char **argv);
 int cmd_export(int argc, char **argv);
 int cmd_profiles(int argc, char **argv);
 int cmd_version(int argc, char **argv);

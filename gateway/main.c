@@ -20,6 +20,7 @@ static const struct command commands[] = {
     {"apply", cmd_apply, N_("check, then restart the running gateway with it")},
     {"show", cmd_show, N_("print what is in effect, defaults included")},
     {"status", cmd_status, N_("print the health of the running gateway")},
+    {"bundle", cmd_bundle, N_("collect what support needs into one file, without secrets")},
     {"export", cmd_export, N_("write what was measured to a file, as CSV or JSON lines")},
     {"probe", cmd_probe, N_("read one device now and show what came, and how else it could be read")},
     {"scan", cmd_scan, N_("find devices whose number, speed and parity nobody knows")},
