@@ -108,7 +108,8 @@ struct config_uplink {
     int64_t keepalive_ms;
     bool start_now;
     enum config_order order;
-    int64_t max_rate; /* bytes per second; 0: none */
+    int64_t max_rate;   /* bytes per second; 0: none */
+    int64_t max_age_ms; /* 0: none */
     size_t batch_samples;
     size_t batch_bytes;
     int64_t batch_delay_ms;

@@ -215,6 +215,12 @@ static const struct config_key backlog_keys[] = {
     {"max_rate", CONFIG_RATE, AT(struct config_uplink, max_rate),
      .otherwise_says = "none: the link's own pace", .min = 64, .max = GIB(1),
      .text = "A ceiling for the backlog; `check` says when it is not above what the devices make."},
+    {"max_age", CONFIG_DURATION, AT(struct config_uplink, max_age_ms), .otherwise_says = "none: all is sent",
+     .min = SECONDS(1), .max = DAYS(3650),
+     .text =
+         "What has waited longer for this uplink is given up, and an event tells which records: for a "
+         "receiver that has no use for old ones. Counted while the gateway runs; no clock that jumps makes "
+         "a record old. Exact to a sixteenth, or an hour; never too early."},
 };
 static const struct config_section backlog_section = {.name = "backlog",
                                                       .text = "How what was kept is sent.",

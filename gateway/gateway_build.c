@@ -192,7 +192,9 @@ int gateway_build_store(struct gateway *g, struct err_note *note)
     if (!uplinks)
         return FG_ENOMEM;
     for (size_t i = 0; i < c->uplink_count; i++)
-        uplinks[i] = (struct store_uplink){.name = c->uplinks[i].name, .start_now = c->uplinks[i].start_now};
+        uplinks[i] = (struct store_uplink){.name = c->uplinks[i].name,
+                                           .start_now = c->uplinks[i].start_now,
+                                           .max_age_ms = c->uplinks[i].max_age_ms};
     config_layout(c, &g->layout);
     struct store_options options = {
         .path = c->store.path,
@@ -280,6 +282,7 @@ static int build_uplink(struct gateway *g, size_t index, struct uplink **ret, st
                 .labels_json = g->labels.data},
         .oldest_first = u->order == CONFIG_OLDEST_FIRST,
         .max_rate = u->max_rate,
+        .max_age_ms = u->max_age_ms,
         .batch_samples = u->batch_samples,
         .batch_bytes = u->batch_bytes,
         .batch_delay_ms = u->batch_delay_ms,

@@ -25,6 +25,7 @@ static int copy_uplinks(struct store *s, const struct store_options *options)
     for (size_t i = 0; i < s->uplink_count; i++) {
         s->uplinks[i].name = strdup(options->uplinks[i].name);
         s->uplinks[i].begins_now = options->uplinks[i].start_now;
+        s->uplinks[i].max_age_ms = options->uplinks[i].max_age_ms;
         if (!s->uplinks[i].name)
             return FG_ENOMEM;
     }

@@ -33,6 +33,7 @@ struct store;
 struct store_uplink {
     const char *name;
     bool start_now; /* a new uplink begins with what is committed from now on, not with the oldest record */
+    int64_t max_age_ms; /* see store_expire(); 0: none */
 };
 
 /* The time, where a test gives it. */
@@ -136,6 +137,14 @@ int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const
 int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 /* The broker refuses these for good: they are dropped for this uplink with a loss event. */
 int store_refused(struct store *s, size_t uplink, uint64_t first, uint64_t last);
+/* What of first..last has waited longer than the uplink's max_age is dropped for it, with a loss event; a
+ * sample or event alike, but a loss that no event has told yet is told all the same. To be called about once
+ * a minute, with ranges that are not in flight. Age is the running time since the commit, over all runs, so
+ * that no clock that jumps makes a record old; what store_clock() holds back stays. Records go never too
+ * early, and late by a sixteenth of max_age or an hour, whichever is less. The event is told once the uplink
+ * delivers again: till then it grows. Returns how many were
+ * dropped, some 20,000 at most. */
+int64_t store_expire(struct store *s, size_t uplink, uint64_t first, uint64_t last);
 
 /* Delivered records of first..last that are still there wait again for the uplink, to be sent with the same
  * keys. What the uplink lost, or what was never meant for it, is left out. Returns how many. */
@@ -155,9 +164,9 @@ int store_layouts_waiting(struct store *s, size_t uplink, uint32_t *ret, size_t 
 int store_streams_waiting(struct store *s, size_t uplink, struct buf *ret_json);
 
 /* Why a record was given up. */
-enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED };
-#define STORE_LOSS_REASONS (LOSS_REFUSED + 1)
-/* "store_full", "corrupt", "refused", as in the event. */
+enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED, LOSS_EXPIRED };
+#define STORE_LOSS_REASONS (LOSS_EXPIRED + 1)
+/* "store_full", "corrupt", "refused", "expired", as in the event. */
 const char *store_loss_word(enum store_loss_reason reason);
 
 struct store_uplink_status {

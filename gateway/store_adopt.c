@@ -174,6 +174,9 @@ int store_adopt(struct store *s)
         err = open_beside(s, d, names);
     if (!err)
         err = join_sets(d, s);
+    /* What was in memory is as old as before, although the clock of the file is ahead. */
+    if (!err)
+        err = store_db_run_ints(&s->db, STMT_MARK_SHIFT, &d->run_before_ms, 1);
     if (!err)
         join(s, d);
     else

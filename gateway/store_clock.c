@@ -14,7 +14,7 @@
 
 #define CORRECT_AT_ONCE 1024 /* numbers looked at in one transaction */
 
-static int64_t mono_ms(const struct store *s)
+int64_t store_clock_mono_ms(const struct store *s)
 {
     const struct store_time *t = &s->clock.time;
     return t->mono_ms ? t->mono_ms(t->context) : clock_mono_ms();
@@ -39,7 +39,7 @@ void store_clock_init(struct store *s, const struct store_options *options)
     else
         clock_boot_id(s->boot_id);
     c->set_wall_ms = wall_ms(s);
-    c->set_mono_ms = mono_ms(s);
+    c->set_mono_ms = store_clock_mono_ms(s);
 }
 
 /* ---- what the database remembers ---- */
@@ -135,7 +135,7 @@ static int correct(struct store *s, uint64_t *ret)
 static bool is_released(const struct store *s)
 {
     const struct store_clock *c = &s->clock;
-    return c->link_up && mono_ms(s) - c->link_mono_ms >= c->hold_ms;
+    return c->link_up && store_clock_mono_ms(s) - c->link_mono_ms >= c->hold_ms;
 }
 
 uint64_t store_clock_last(const struct store *s)
@@ -239,12 +239,12 @@ void store_clock(struct store *s, bool trusted, bool link_up)
     bool was_trusted = atomic_exchange(&c->trusted, trusted);
     if (trusted && !was_trusted) {
         c->set_wall_ms = wall_ms(s);
-        c->set_mono_ms = mono_ms(s);
+        c->set_mono_ms = store_clock_mono_ms(s);
     }
     c->tell = trusted && c->base_known;
     c->link_up = link_up;
     if (link_up && !c->link_mono_ms) {
-        c->link_mono_ms = mono_ms(s);
+        c->link_mono_ms = store_clock_mono_ms(s);
         c->dirty = true;
     }
     bool due = store_clock_due(s);
@@ -259,7 +259,7 @@ uint32_t store_clock_mark(struct store *s, struct buf *extra)
     if (!s->clock.holds || atomic_load(&s->clock.trusted))
         return 0;
     buf_addc(extra, '{');
-    sample_encode_untrusted(s->boot_id, mono_ms(s), extra);
+    sample_encode_untrusted(s->boot_id, store_clock_mono_ms(s), extra);
     buf_addc(extra, '}');
     return STORE_FLAG_UNTRUSTED;
 }

@@ -16,6 +16,8 @@
 
 #include "store_internal.h"
 
+/* The machine's running time, or the test's. */
+int64_t store_clock_mono_ms(const struct store *s);
 /* Before the database is opened: the options, and the id of this boot. */
 void store_clock_init(struct store *s, const struct store_options *options);
 /* What the database remembers; other_boot: of another boot, whose records can no longer be corrected. */

@@ -42,13 +42,15 @@ enum store_stmt {
     STMT_HOLE_CLEAR,
     STMT_HOLE_ADD, /* first last */
     STMT_LOSS_CLEAR,
-    STMT_LOSS_ADD,     /* uplink reason first last count first_ts last_ts stream */
-    STMT_MARK_ADD,     /* seq run_ms */
-    STMT_MARK_EXPIRED, /* run_ms -> seq */
-    STMT_MARK_FORGET,  /* seq */
-    STMT_STREAM_ADD,   /* first_seq id opened_ts reason */
-    STMT_LAYOUT_ADD,   /* id first_seq text crc */
-    STMT_LAYOUT_GET,   /* id -> text crc */
+    STMT_LOSS_ADD,    /* uplink reason first last count first_ts last_ts stream */
+    STMT_MARK_ADD,    /* seq run_ms */
+    STMT_MARK_UNTIL,  /* run_ms -> seq */
+    STMT_MARK_FORGET, /* seq */
+    STMT_MARK_SHIFT,  /* ms */
+    STMT_MARKS,       /* seq -> seq run_ms, of those before it */
+    STMT_STREAM_ADD,  /* first_seq id opened_ts reason */
+    STMT_LAYOUT_ADD,  /* id first_seq text crc */
+    STMT_LAYOUT_GET,  /* id -> text crc */
 };
 #define STORE_STMT_COUNT (STMT_LAYOUT_GET + 1)
 

@@ -52,10 +52,12 @@ struct store_uplink_state {
     uint64_t delivered, dropped;
     uint64_t dropped_by[STORE_LOSS_REASONS]; /* of dropped; the rest is from before reasons were counted */
     struct seqset waiting;
-    struct seqset lost; /* dropped, although its row may still be there: not to be sent again */
-    bool dirty;         /* differs from what is in the database */
-    bool fresh;         /* has no row yet */
-    bool begins_now;    /* when it is fresh: see struct store_uplink */
+    struct seqset lost;        /* dropped, although its row may still be there: not to be sent again */
+    bool dirty;                /* differs from what is in the database */
+    bool fresh;                /* has no row yet */
+    bool begins_now;           /* when it is fresh: see struct store_uplink */
+    int64_t max_age_ms;        /* 0: none */
+    int64_t delivered_mono_ms; /* when it delivered last; 0: not yet */
     /* As before the running transaction. */
     struct seqset was_waiting;
     uint64_t was_dropped, was_dropped_by[STORE_LOSS_REASONS];
@@ -174,6 +176,7 @@ struct store {
     struct store_layout_row *layouts; /* rising */
     size_t layout_count;
     int64_t opened_mono_ms, run_before_ms; /* run_before_ms: of earlier runs */
+    bool marked;                           /* in this database, in this run */
     int64_t mark_mono_ms;                  /* when the last mark was set */
     uint64_t expired;                      /* delivered records up to here may go */
     int64_t progress_mono_ms;              /* when progress was written last */

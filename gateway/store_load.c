@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
+#include "store_clock.h"
 #include "store_progress.h"
+
+#define MARK_LATE_MS (3600 * INT64_C(1000)) /* a mark is never older while records come */
 
 typedef int on_row(struct store *s, sqlite3_stmt *row, void *context);
 
@@ -106,7 +108,7 @@ static int load_holes(struct store *s)
 
 int store_load_log(struct store *s)
 {
-    int64_t oldest, newest, floor, expired;
+    int64_t oldest, newest, floor, marked;
     int err = store_db_query_int(&s->db, "SELECT min(seq) FROM record", 0, &oldest);
     if (!err)
         err = store_db_query_int(&s->db, "SELECT max(seq) FROM record", 0, &newest);
@@ -116,13 +118,16 @@ int store_load_log(struct store *s)
     if (!err)
         err = store_load_meta_int(s, "run_ms", &s->run_before_ms);
     if (!err)
-        err = store_db_query_int(&s->db, "SELECT min(seq) FROM mark", 0, &expired);
+        err = store_db_query_int(&s->db, "SELECT run_ms FROM mark ORDER BY seq DESC LIMIT 1", 0, &marked);
     if (err)
         return err;
+    /* Nothing may look older than it is because a bit of this number flipped. */
+    if (s->run_before_ms > marked + MARK_LATE_MS)
+        s->run_before_ms = marked + MARK_LATE_MS;
     s->newest = (uint64_t)(newest > floor ? newest : floor);
     s->oldest = oldest > 0 ? (uint64_t)oldest : s->newest + 1;
     s->expired = 0;
-    s->opened_mono_ms = clock_mono_ms();
+    s->opened_mono_ms = store_clock_mono_ms(s);
     err = load_holes(s);
     if (!err)
         err = each_row(s, "SELECT first_seq, id FROM stream ORDER BY first_seq", 0, on_stream, NULL);
@@ -291,7 +296,7 @@ static int on_loss(struct store *s, sqlite3_stmt *row, void *context)
                            .count = column_seq(row, 5),
                            .first_ts = sqlite3_column_int64(row, 6),
                            .last_ts = sqlite3_column_int64(row, 7),
-                           .since_mono_ms = clock_mono_ms() - STORE_LOSS_MS};
+                           .since_mono_ms = store_clock_mono_ms(s) - STORE_LOSS_MS};
     const char *stream = (const char *)sqlite3_column_text(row, 2);
     snprintf(l.stream, sizeof l.stream, "%s", stream ? stream : "");
     for (l.uplink = 0; l.uplink < s->uplink_count; l.uplink++)

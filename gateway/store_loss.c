@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock.h"
 #include "json.h"
 #include "store_clock.h"
 #include "store_memory.h"
@@ -34,6 +33,8 @@ const char *store_loss_word(enum store_loss_reason reason)
         return "corrupt";
     case LOSS_REFUSED:
         return "refused";
+    case LOSS_EXPIRED:
+        return "expired";
     }
     return "";
 }
@@ -64,7 +65,7 @@ static void add_piece(struct store *s, struct store_loss *piece)
     s->losses_dirty = true;
     if (!l) {
         assert(s->loss_count < s->loss_cap); /* told only once per commit: see store_loss_init() */
-        piece->since_mono_ms = clock_mono_ms();
+        piece->since_mono_ms = store_clock_mono_ms(s);
         s->losses[s->loss_count++] = *piece;
         return;
     }
@@ -181,15 +182,23 @@ static void event_of(const struct store *s, const struct store_loss *l, struct b
     buf_addf(out, ",\"reason\":\"%s\"}", store_loss_word(l->reason));
 }
 
-static bool is_due(const struct store_loss *l, int64_t now_mono_ms)
+/* What gets too old goes on for as long as the uplink delivers nothing: one event for all of it, once
+ * somebody can hear it. */
+static bool goes_on(const struct store *s, const struct store_loss *l)
 {
-    return !l->in_group && now_mono_ms - l->since_mono_ms >= STORE_LOSS_MS;
+    const struct store_uplink_state *u = &s->uplinks[l->uplink];
+    return l->reason == LOSS_EXPIRED && u->waiting.total > 0 && u->delivered_mono_ms < l->since_mono_ms;
+}
+
+static bool is_due(const struct store *s, const struct store_loss *l, int64_t now_mono_ms)
+{
+    return !l->in_group && now_mono_ms - l->since_mono_ms >= STORE_LOSS_MS && !goes_on(s, l);
 }
 
 bool store_loss_due(const struct store *s, int64_t now_mono_ms)
 {
     for (size_t i = 0; i < s->loss_count; i++)
-        if (is_due(&s->losses[i], now_mono_ms))
+        if (is_due(s, &s->losses[i], now_mono_ms))
             return true;
     return false;
 }
@@ -200,7 +209,7 @@ int store_loss_tell(struct store *s, int64_t now_mono_ms, bool all)
     struct buf text = BUF_INIT;
     for (size_t i = 0; i < s->loss_count && !err; i++) {
         struct store_loss *l = &s->losses[i];
-        if (l->in_group || (!all && !is_due(l, now_mono_ms)))
+        if (l->in_group || (!all && !is_due(s, l, now_mono_ms)))
             continue;
         buf_reset(&text);
         event_of(s, l, &text);

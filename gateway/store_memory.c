@@ -139,7 +139,7 @@ static void go_over(struct store *s, const struct store_db *memory, uint64_t fir
     if (!m->ended_mono_ms || now - m->ended_mono_ms > RELAPSE(m->after_ms))
         m->retry_wait_ms = 0;
     ask_later(s);
-    s->mark_mono_ms = 0;
+    s->marked = false;
 }
 
 int store_memory_begin(struct store *s)
@@ -202,7 +202,7 @@ static void begin_above(struct store *s)
         s->layout = exists ? LAYOUT_UNKNOWN : 1;
     }
     s->oldest = s->newest + 1;
-    s->opened_mono_ms = clock_mono_ms();
+    s->opened_mono_ms = store_clock_mono_ms(s);
     for (size_t i = 0; i < s->uplink_count; i++) {
         s->uplinks[i].id = (int64_t)i + 1;
         s->uplinks[i].start = s->oldest;
@@ -293,6 +293,20 @@ static int copy_records(struct store *s)
     return err;
 }
 
+/* The age of what moved goes with it. */
+static int copy_marks(struct store *s)
+{
+    sqlite3_stmt *from = s->memory.other.stmt[STMT_MARKS];
+    int rc = SQLITE_DONE, err = 0;
+    sqlite3_bind_int64(from, 1, (int64_t)s->memory.first);
+    while (!err && (rc = sqlite3_step(from)) == SQLITE_ROW) {
+        int64_t mark[] = {sqlite3_column_int64(from, 0), sqlite3_column_int64(from, 1)};
+        err = store_db_run_ints(&s->db, STMT_MARK_ADD, mark, 2);
+    }
+    sqlite3_reset(from);
+    return err ? err : store_db_error(rc);
+}
+
 /* In a transaction of the file. */
 static int write_part(struct store *s)
 {
@@ -306,6 +320,8 @@ static int write_part(struct store *s)
         err = store_space_make(s, pages);
     if (!err)
         err = copy_records(s);
+    if (!err)
+        err = copy_marks(s);
     for (size_t i = 0; i < s->uplink_count; i++)
         s->uplinks[i].dirty = true;
     s->holes_dirty = s->losses_dirty = true;
@@ -361,7 +377,7 @@ static int end(struct store *s)
     store_db_close(&m->other);
     m->on = m->turned = m->apart = m->damaged = false;
     m->ended_mono_ms = clock_mono_ms();
-    s->mark_mono_ms = 0;
+    s->marked = false;
     s->disk_failing = false;
     s->failing_mono_ms = s->read_failing_mono_ms = 0;
     s->disk_note.text[0] = 0;

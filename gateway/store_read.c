@@ -197,6 +197,7 @@ int store_delivered(struct store *s, size_t uplink, uint64_t first, uint64_t las
     int err = seqset_remove(&u->waiting, first, last);
     if (u->waiting.total != before) {
         u->delivered += before - u->waiting.total;
+        u->delivered_mono_ms = store_clock_mono_ms(s);
         u->dirty = true;
     }
     store_turn_give(&s->turn);

@@ -88,10 +88,16 @@ const char *store_schema_statement(enum store_stmt which)
                " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     case STMT_MARK_ADD:
         return "INSERT OR REPLACE INTO mark(seq, run_ms) VALUES(?1, ?2)";
-    case STMT_MARK_EXPIRED:
-        return "SELECT max(seq) FROM mark WHERE run_ms <= ?1";
+    case STMT_MARK_UNTIL:
+        /* Both columns rise together: a damaged row that does not fit in makes nothing look old. */
+        return "SELECT max(seq) FROM mark WHERE run_ms <= ?1 AND"
+               " seq < ifnull((SELECT min(seq) FROM mark WHERE run_ms > ?1), 9223372036854775807)";
     case STMT_MARK_FORGET:
         return "DELETE FROM mark WHERE seq < ?1";
+    case STMT_MARK_SHIFT:
+        return "UPDATE mark SET run_ms = run_ms + ?1";
+    case STMT_MARKS:
+        return "SELECT seq, run_ms FROM mark WHERE seq < ?1 ORDER BY seq";
     case STMT_STREAM_ADD:
         return "INSERT OR REPLACE INTO stream(first_seq, id, opened_ts, reason) VALUES(?1, ?2, ?3, ?4)";
     case STMT_LAYOUT_ADD:

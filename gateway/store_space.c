@@ -3,6 +3,7 @@
 
 #include <sqlite3.h>
 
+#include "store_clock.h"
 #include "store_loss.h"
 #include "store_memory.h"
 #include "store_progress.h"
@@ -120,32 +121,67 @@ int store_space_expire(struct store *s, uint64_t max_records)
     return err;
 }
 
-int64_t store_space_run_ms(const struct store *s, int64_t now_mono_ms)
+int64_t store_space_run_ms(const struct store *s)
 {
-    return s->run_before_ms + (now_mono_ms - s->opened_mono_ms);
+    return s->run_before_ms + (store_clock_mono_ms(s) - s->opened_mono_ms);
 }
 
-int store_space_mark(struct store *s, int64_t now_mono_ms)
+static void mark_for(int64_t age_ms, int64_t *every_ms, int64_t *longest_ms)
 {
-    int64_t every = s->keep_delivered_ms / 16;
-    if (every > MARK_MOST_MS)
-        every = MARK_MOST_MS;
-    if (every < MARK_LEAST_MS)
-        every = MARK_LEAST_MS;
-    if (s->mark_mono_ms && now_mono_ms - s->mark_mono_ms < every)
+    if (age_ms > 0 && age_ms / 16 < *every_ms)
+        *every_ms = age_ms / 16 > MARK_LEAST_MS ? age_ms / 16 : MARK_LEAST_MS;
+    if (age_ms > *longest_ms)
+        *longest_ms = age_ms;
+}
+
+static int newest_mark(struct store_db *d, int64_t until_run_ms, uint64_t *ret_seq)
+{
+    int64_t seq;
+    sqlite3_bind_int64(d->stmt[STMT_MARK_UNTIL], 1, until_run_ms);
+    int err = store_db_get_int(d, STMT_MARK_UNTIL, 0, &seq);
+    if (!err)
+        *ret_seq = seq > 0 ? (uint64_t)seq : 0;
+    return err;
+}
+
+int store_space_mark(struct store *s)
+{
+    int64_t every = MARK_MOST_MS, longest = 0, now = store_clock_mono_ms(s);
+    mark_for(s->keep_delivered_ms, &every, &longest);
+    for (size_t i = 0; i < s->uplink_count; i++)
+        mark_for(s->uplinks[i].max_age_ms, &every, &longest);
+    if (s->marked && now - s->mark_mono_ms < every)
         return 0;
-    int64_t run_ms = store_space_run_ms(s, now_mono_ms), until = run_ms - s->keep_delivered_ms, expired;
+    int64_t run_ms = store_space_run_ms(s);
+    uint64_t expired = 0, unused = 0;
     int64_t mark[] = {(int64_t)store_part_last(s), run_ms};
     int err = store_db_run_ints(&s->db, STMT_MARK_ADD, mark, 2);
     if (!err)
         err = store_db_meta_set_int(&s->db, "run_ms", run_ms);
-    sqlite3_bind_int64(s->db.stmt[STMT_MARK_EXPIRED], 1, until);
     if (!err)
-        err = store_db_get_int(&s->db, STMT_MARK_EXPIRED, 0, &expired);
-    if (!err && expired > 0) {
-        err = store_db_run_ints(&s->db, STMT_MARK_FORGET, &expired, 1);
-        s->expired = (uint64_t)expired;
+        err = newest_mark(&s->db, run_ms - s->keep_delivered_ms, &expired);
+    if (!err)
+        err = newest_mark(&s->db, run_ms - longest, &unused);
+    if (!err && unused > 0) {
+        int64_t before = (int64_t)unused;
+        err = store_db_run_ints(&s->db, STMT_MARK_FORGET, &before, 1);
     }
-    s->mark_mono_ms = now_mono_ms;
+    if (!err && expired > 0)
+        s->expired = expired;
+    s->mark_mono_ms = now;
+    s->marked = true;
+    return err;
+}
+
+int store_space_older(struct store *s, int64_t age_ms, uint64_t *ret_seq)
+{
+    const int64_t until = store_space_run_ms(s) - age_ms;
+    uint64_t here = 0, there = 0;
+    int err = s->db.db ? newest_mark(&s->db, until, &here) : FG_EIO;
+    /* While new records go to memory, the file's marks are about older ones. */
+    if (!err && here == 0 && s->memory.on && s->memory.other.db)
+        err = newest_mark(&s->memory.other, until, &there);
+    if (!err)
+        *ret_seq = here > there ? here : there;
     return err;
 }

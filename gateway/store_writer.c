@@ -56,7 +56,7 @@ static int fill(struct store *s, int64_t more_pages, store_also *also, void *con
     if (!err)
         err = store_space_make(s, pages_needed(s) + more_pages);
     if (!err)
-        err = store_space_mark(s, now);
+        err = store_space_mark(s);
     if (!err)
         err = store_group_insert(&s->group, &s->db, s->newest + 1, s->layout);
     if (!err)
@@ -238,7 +238,7 @@ static void tell(struct store *s, bool all)
         return;
     tell_refusals(s);
     store_clock_tell(s);
-    store_loss_tell(s, clock_mono_ms(), all);
+    store_loss_tell(s, store_clock_mono_ms(s), all);
 }
 
 static bool is_closing(struct store *s)
@@ -314,7 +314,7 @@ static int write_end(struct store *s, void *context)
     (void)context;
     int err = store_db_meta_set_int(&s->db, "clean", 1);
     if (!err)
-        err = store_db_meta_set_int(&s->db, "run_ms", store_space_run_ms(s, clock_mono_ms()));
+        err = store_db_meta_set_int(&s->db, "run_ms", store_space_run_ms(s));
     return err;
 }
 

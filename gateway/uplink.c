@@ -12,6 +12,7 @@
 #include "log.h"
 #include "mqtt_resolve.h"
 #include "text.h"
+#include "uplink_age.h"
 #include "uplink_expiry.h"
 #include "uplink_link.h"
 #include "uplink_return.h"
@@ -42,6 +43,7 @@ struct uplink {
     struct uplink_session session;
     struct uplink_return home;
     struct uplink_expiry expiry;
+    struct uplink_age age;
     struct buf will;
 };
 
@@ -256,6 +258,7 @@ static int64_t round_of(struct uplink *u)
 {
     const int64_t now = clock_mono_ms();
     uplink_expiry_look(&u->expiry, &u->options, now);
+    uplink_age_look(&u->age, &u->options, &u->session.window, now);
     if (uplink_link_due(&u->link, now))
         begin_attempt(u);
     switch (u->link.state) {

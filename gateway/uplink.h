@@ -13,7 +13,7 @@
  * tried in order. From another than the first url the uplink returns to the first when that is well again:
  * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
  * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-ID-CLASH, FG-ID-CLASH-OVER, FG-COMMAND, FG-COMMAND-REFUSED,
- * FG-COMMAND-DEAF.
+ * FG-COMMAND-DEAF, FG-LINK-TOO-OLD.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
@@ -41,7 +41,8 @@ struct uplink_options {
     const char *password_path; /* read at each connect; NULL: none */
     struct payload_identity who;
     bool oldest_first;
-    int64_t max_rate; /* backlog bytes per second; 0: no ceiling */
+    int64_t max_rate;   /* backlog bytes per second; 0: no ceiling */
+    int64_t max_age_ms; /* as the store was told; 0: none */
     size_t batch_samples;
     size_t batch_bytes;
     int64_t batch_delay_ms;

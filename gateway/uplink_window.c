@@ -56,6 +56,17 @@ static const struct uplink_flight *flight_at(const struct uplink_window *w, uint
     return found;
 }
 
+void uplink_window_idle(const struct uplink_window *w, uint64_t from, uint64_t *ret_first, uint64_t *ret_last)
+{
+    const struct uplink_flight *f = flight_at(w, from);
+    while (f && f->first <= from) {
+        from = f->last + 1;
+        f = flight_at(w, from);
+    }
+    *ret_first = from;
+    *ret_last = f ? f->first - 1 : UINT64_MAX;
+}
+
 bool uplink_window_next(const struct uplink_window *w, enum uplink_lane lane, uint64_t newest,
                         uint64_t *ret_from, uint64_t *ret_to)
 {

@@ -71,6 +71,9 @@ void uplink_window_look_back(struct uplink_window *w, uint64_t first);
 /* When live is too far behind, leaves what it has not sent to the backlog and goes on with the newest; when
  * an oldest_first backlog has caught up, opens the live lane. To be called before each round of sending. */
 void uplink_window_keep_up(struct uplink_window *w, uint64_t newest);
+/* The first range from `from` on that is not in flight. */
+void uplink_window_idle(const struct uplink_window *w, uint64_t from, uint64_t *ret_first,
+                        uint64_t *ret_last);
 /* The earliest deadline of what is in flight; INT64_MAX when nothing is. */
 int64_t uplink_window_deadline(const struct uplink_window *w);
 

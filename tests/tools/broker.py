@@ -61,6 +61,10 @@ class Broker:
         """No access list any more, from the next start on."""
         self._acl = None
 
+    def take_at_most(self, octets):
+        """Larger packets are not taken, from the next start on."""
+        self._extra.append("max_packet_size %d" % octets)
+
     def freeze(self):
         self._child.freeze()
 
