@@ -110,8 +110,10 @@ def test_the_tables_are_the_ledger_exactly_once_though_consumer_gateway_and_data
         consumer.start()
     wait_stored(stage, database, consumer, int(database.one("SELECT count(*) FROM record")) + 20)
     database.kill()
-    stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] < 5, 10)
+    wait_until(lambda: "database: connect" in consumer.log(), 20, lambda: "a message that cannot be stored:\n" + consumer.log())
+    consumer.kill()  # with that message in its hand: it must come again
     database.start()
+    consumer.start()
     stage.daemon.kill()
     killed_ms = wall_ms()
     stage.farm.sync()
