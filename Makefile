@@ -253,6 +253,15 @@ T ?= 10min
 soak: $(B)/fieldgate ## random faults for T=2h, judged by outside subscribers; FG_SEED=n repeats one round
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak.py $(T)
 
+$(B)/faults/clock_step.so: tests/faults/clock_step.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -o $@ $< -ldl
+
+SOAK_MINUTES ?= 10
+.PHONY: soak-short
+soak-short: $(B)/fieldgate $(FILL) $(B)/faults/clock_step.so ## 50 times the usual load with faults: memory, descriptors, threads
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak_short.py $(SOAK_MINUTES)
+
 .PHONY: test
 test: deps ## all that a contributor runs: sets itself up, under 15 minutes on 2 cores
 	@echo "== 1 of 5: build, unit tests, checks"
@@ -280,7 +289,7 @@ $(B)/fuzz/%: tests/fuzz/%.c $(B)/libfieldgate.a
 fuzz: ## libFuzzer on frames, profiles, configurations, commands and payloads, FUZZ_SECONDS=60 each
 	@tests/tools/install_packages.sh build fuzz
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers
-	@tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(FUZZERS)
+	@nice tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(FUZZERS)
 
 .PHONY: fuzzers
 fuzzers: $(FUZZERS:%=$(B)/fuzz/%)
@@ -324,31 +333,36 @@ GATEWAYS ?= 300
 storm: $(B)/fieldgate $(SIMS) ## GATEWAYS=300 whose broker restarts: connection attempts by the second, and nothing lost
 	@FG_GATEWAYS=$(GATEWAYS) FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -s tests/storm
 
+# Two lanes, for two cores. What measures time or memory is in the first and finds one core to itself: beside it run a
+# fuzzer at a time, then tests that wait and retry. What is built is built before, at full width.
+LANE_1 := month DAYS=5; soak-short; interop; try-screens; try-install; asyncapi
+LANE_2 := fuzz; FLAVOR=tsan integration; FLAVOR=asan faults; FLAVOR=asan hostile HOSTILE_SECONDS=60; test-systemd
 .PHONY: ci
-ci: deps ## what takes longer
-	@echo "== the daemon under ThreadSanitizer and AddressSanitizer, through the faults"
-	@$(MAKE) --no-print-directory FLAVOR=tsan integration
-	@$(MAKE) --no-print-directory FLAVOR=asan faults
-	@echo "== a minute of a hostile broker"
-	@$(MAKE) --no-print-directory FLAVOR=asan hostile HOSTILE_SECONDS=60
-	@echo "== offline for days, then a slow link; the whole month is \`make month\`"
-	@$(MAKE) --no-print-directory month DAYS=5
-	@echo "== fuzzers"
-	@$(MAKE) --no-print-directory fuzz
-	@echo "== config/asyncapi.yaml"
-	@$(MAKE) --no-print-directory asyncapi
-	@echo "== the screens of the technician's guide can still be taken"
-	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/screens.py try
-	@echo "== other people's brokers, receivers and databases"
-	@$(MAKE) --no-print-directory interop
-	@echo "== 300 gateways whose broker restarts"
+ci: ## what takes longer, side by side: each target's output is in build/ci
+	@tests/tools/install_packages.sh build demo test fuzz package system node interop
+	@echo "== building all flavours"
+	@$(MAKE) --no-print-directory -j$(JOBS) all sims $(B)/faults/crash $(B)/faults/clock_step.so
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=tsan all sims
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=asan all sims build/asan/faults/crash
+	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers
+	@$(MAKE) --no-print-directory build/asyncapi/installed build/consumers/installed
+	@echo "== what takes longer"
+	@$(PYTHON) tests/tools/lanes.py build/ci "$(LANE_1)" "$(LANE_2)"
+	@echo "== 300 gateways whose broker restarts: they take both cores"
 	@$(MAKE) --no-print-directory storm
-	@echo "== install into an empty root, and away again"
-	@tests/tools/try_install.sh
-	@$(MAKE) --no-print-directory test-systemd
 	@echo "== the demo, as a newcomer would run it"
 	@$(MAKE) --no-print-directory demo
 	@echo "== make ci: everything passed"
+
+.PHONY: try-screens
+try-screens: all
+	@echo "== the screens of the technician's guide can still be taken"
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/tools/screens.py try
+
+.PHONY: try-install
+try-install:
+	@echo "== install into an empty root, and away again"
+	@tests/tools/try_install.sh
 
 .PHONY: bench
 bench: ## what wire and disk allow and what we make of it, against references in the same run

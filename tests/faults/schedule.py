@@ -16,7 +16,10 @@ BROKER_KINDS = ("freeze", "restart", "kill", "forget")
 DAEMON_KINDS = ("kill", "kill", "kill", "stop")
 DISK_KINDS = ("full", "full", "read_only")
 EDITS = ("address", "topic", "client_id", "credentials")
+CLOCK_STEPS_MS = (-3600000, -20000, 20000, 3600000)
 INSTANT = ("reset", "half_close")
+# How long after its fault the disk is left alone by the clock: it is in that time that a stream may begin.
+DISK_RETRY_S = 15
 
 
 @dataclass(order=True)
@@ -25,9 +28,9 @@ class Step:
 
     at: float
     number: int
-    target: str = field(compare=False)  # a site's link or broker, "daemon", "disk", "config"
+    target: str = field(compare=False)  # a site's link or broker, "daemon", "disk", "config", "sensor", "clock"
     action: str = field(compare=False)
-    site: str = field(compare=False, default="")
+    site: str = field(compare=False, default="")  # or the sensor
     value: object = field(compare=False, default=None)
 
     def text(self):
@@ -36,11 +39,15 @@ class Step:
 
 
 class Plan:
-    """steps: in the order of time. longest: of one fault, in seconds."""
+    """steps: in the order of time. longest: of one fault, in seconds. restarts: the daemon is ended and started too.
+    sensors: names of those that fall silent. clock: it is stepped, to and fro."""
 
-    def __init__(self, seed, seconds, with_disk, longest=6.0, gap=1.1):
+    def __init__(self, seed, seconds, with_disk, longest=6.0, gap=1.1, restarts=True, sensors=(), clock=False):
         self._dice = random.Random(seed)
         self._with_disk = with_disk
+        self._restarts = restarts
+        self._sensors = sensors
+        self._clock = clock
         self._longest = longest
         self._busy = {}
         self._heap = []
@@ -57,9 +64,13 @@ class Plan:
 
     def _new_deck(self):
         deck = [("link", kind) for kind in LINK_KINDS] + [("broker", kind) for kind in BROKER_KINDS]
-        deck += [("daemon", kind) for kind in DAEMON_KINDS] + [("config", kind) for kind in EDITS]
+        if self._restarts:
+            deck += [("daemon", kind) for kind in DAEMON_KINDS] + [("config", kind) for kind in EDITS]
         if self._with_disk:
-            deck += [("disk", kind) for kind in DISK_KINDS]
+            deck += [("disk", kind) for kind in DISK_KINDS if self._restarts or kind != "read_only"]
+        deck += [("sensor", name) for name in self._sensors]
+        if self._clock:
+            deck += [("clock", ms) for ms in CLOCK_STEPS_MS]
         self._dice.shuffle(deck)
         return deck
 
@@ -71,6 +82,7 @@ class Plan:
             if getattr(self, "_play_" + card[0])(at, card[1]):
                 self._deck.remove(card)
                 return
+        self._deck += self._new_deck()
 
     def _add(self, at, target, action, site="", value=None):
         heapq.heappush(self._heap, Step(at, len(self._heap), target, action, site, value))
@@ -130,6 +142,8 @@ class Plan:
     def _play_disk(self, at, kind):
         if not self._free("disk", at) or (kind == "read_only" and not self._free("daemon", at)):
             return False
+        if not self._free("clock", at):
+            return False
         end = at + self._length()
         self._busy["disk"] = end + 1
         if kind == "read_only":  # the kernel refuses it while a file is open for writing: found so at the start
@@ -140,6 +154,25 @@ class Plan:
         else:
             self._add(at, "disk", kind, value=self._dice.choice((0, 1, 5, 30)))  # pages left
         self._add(end, "disk", "heal")
+        return True
+
+    def _play_sensor(self, at, name):
+        if not self._free(name, at):
+            return False
+        end = self._busy[name] = at + self._length()
+        self._add(at, "sensor", "silent", name)
+        self._add(end, "sensor", "heal", name)
+        return True
+
+    def _play_clock(self, at, by_ms):
+        """Not while a stream may begin: the judge puts streams in order by the times at which they began. The disk stays
+        well meanwhile."""
+        if not self._free("clock", at):
+            return False
+        at = max(at, self._busy.get("disk", -DISK_RETRY_S) + DISK_RETRY_S)
+        end = self._busy["clock"] = at + self._length()
+        self._add(at, "clock", "step", value=by_ms)
+        self._add(end, "clock", "step", value=0)
         return True
 
     def _play_config(self, at, edit):

@@ -15,6 +15,7 @@ import random
 import pytest
 
 from schedule import Plan
+from soak_short import Look, grown
 from world import Disk, World, judge
 
 
@@ -30,6 +31,22 @@ def test_a_schedule_always_comes_out_the_same():
     assert {(step.target, step.action) for step in one} >= {
         ("daemon", "kill"), ("broker", "forget"), ("link", "hold_down"), ("disk", "full"), ("disk", "read_only"),
         ("config", "address"), ("config", "topic"), ("config", "client_id"), ("config", "credentials")}
+
+
+def test_a_schedule_without_restarts_leaves_the_daemon_alone():
+    steps = Plan(7, 300, True, restarts=False, sensors=("soil-a1",), clock=True).steps
+    assert {step.target for step in steps} == {"link", "broker", "disk", "sensor", "clock"}
+    assert not [step for step in steps if step.action == "read_only"]
+    clock = [step.value for step in steps if step.target == "clock"]
+    assert len(clock) > 4 and all(clock[::2]) and not any(clock[1::2]), "every step is taken back"
+
+
+def test_the_short_soak_sees_five_per_cent_one_descriptor_and_one_thread():
+    first = Look(0, 3000, 20, 10)
+    assert not grown(first, Look(600, 3150, 20, 10)) and not grown(first, Look(600, 2000, 19, 9))
+    assert "memory grew from 3000 to 3151" in grown(first, Look(600, 3151, 20, 10))[0]
+    assert "descriptors grew" in grown(first, Look(600, 3000, 21, 10))[0]
+    assert "threads grew" in grown(first, Look(600, 3000, 20, 11))[0]
 
 
 def test_links_brokers_daemon_and_configuration_fail_in_any_order(stage):

@@ -9,8 +9,10 @@ The judge is a ledger for each uplink, made of what the sensors served and what 
 """
 
 import os
+import struct
 import subprocess
 import time
+from contextlib import suppress
 
 import paho.mqtt.publish as publish
 
@@ -39,16 +41,19 @@ def now_ms():
 
 
 class Site:
-    """A broker, the link to it, and who listens there."""
+    """A broker, the link to it, and who listens there. tls: None, or (ca_file, cert_file, key_file)."""
 
-    def __init__(self, stage, name):
+    def __init__(self, stage, name, tls=None):
         self.name = name
-        self.broker = Broker(stage.path("broker-" + name), users=USERS)
+        self._tls = tls
+        self.broker = Broker(stage.path("broker-" + name), users=USERS, tls=tls)
         stage.ends.callback(self.broker.kill)
         self.broker.start()
         self.link = Proxy(self.broker.port)
         stage.ends.callback(self.link.close)
-        self.subscriber = Subscriber(self.broker.port, user=("warehouse", USERS["warehouse"]))
+        self.url = "%s://127.0.0.1:%d" % ("mqtts" if tls else "mqtt", self.link.port)
+        self.subscriber = Subscriber(self.broker.port, user=("warehouse", USERS["warehouse"]),
+                                     tls=(tls[0], None, None) if tls else None)
         stage.ends.callback(self.subscriber.stop)
         self.subscriber.start()
         self.broker.save()
@@ -81,7 +86,8 @@ class Site:
             self._drain()
             self.broker.kill()
             if kind == "forget":
-                os.unlink(os.path.join(self.broker.folder, "broker.db"))
+                with suppress(FileNotFoundError):  # killed before it first saved something
+                    os.unlink(os.path.join(self.broker.folder, "broker.db"))
 
     def end_broker(self):
         """Frozen or gone: it works again, and who listens is there before the gateway is."""
@@ -102,7 +108,8 @@ class Site:
         self._markers += 1
         topic = "marker/%d" % self._markers
         publish.single(topic, b"", qos=1, hostname="127.0.0.1", port=self.broker.port,
-                       auth={"username": "warehouse", "password": USERS["warehouse"]})
+                       auth={"username": "warehouse", "password": USERS["warehouse"]},
+                       tls={"ca_certs": self._tls[0]} if self._tls else None)
         self.subscriber.wait_for(lambda m: m.topic == topic, 20, topic)
 
 
@@ -182,13 +189,36 @@ class Card:
             self._frozen = False
 
 
-class World:
-    """On an empty stage. say(text): where the story is told."""
+class Clock:
+    """The wall clock as the daemon sees it: tests/faults/clock_step.c."""
 
-    def __init__(self, stage, disk=None, say=print):
+    def __init__(self, library, path):
+        self.env = {"LD_PRELOAD": library, "FG_CLOCK_STEP": path}
+        with open(path, "wb") as file:
+            file.write(bytes(8))
+            file.flush()
+        self._file = open(path, "r+b", buffering=0)  # pylint: disable=consider-using-with
+
+    def step(self, ms):
+        """How far it is off from now on."""
+        self._file.seek(0)
+        self._file.write(struct.pack("=q", ms))
+
+    def close(self):
+        self._file.close()
+
+
+class World:
+    """On an empty stage. say(text): where the story is told. certificate: of the site "market", which then speaks
+    TLS. clock: a Clock, if it is to be stepped. per_minute: readings of the whole farm (by default 5 polls a second)."""
+
+    def __init__(self, stage, disk=None, say=print, per_minute=None, certificate=None, clock=None):
         self.stage = stage
         self.say = say
         self.disk = disk
+        self.clock = clock
+        self._per_minute = per_minute
+        self._certificate = certificate
         self.sites = {}
         self.ledgers = {}
         self.kills = 0
@@ -204,9 +234,14 @@ class World:
         self._edits = 0
 
     def begin(self):
+        self.make()
+        self.start()
+
+    def make(self):
+        """All but the daemon."""
         make_farm(self.stage)
         for name in SITES:
-            self.sites[name] = Site(self.stage, name)
+            self.sites[name] = Site(self.stage, name, self._certificate if name == "market" else None)
         for user in USERS:
             with open(self.stage.path("password-" + user), "w", encoding="utf-8") as file:
                 file.write(USERS[user] + "\n")
@@ -214,7 +249,9 @@ class World:
         for uplink in UPLINKS:
             self.ledgers[uplink] = Ledger.of_farm(self.stage.farm, uplink=uplink)
         self._configure()
-        self.stage.start_daemon()
+
+    def start(self):
+        self.stage.start_daemon(env=self.clock.env if self.clock else None)
         self._should_run = True
         for name in ("province-a", "market"):
             self.sites[name].subscriber.sample("grid", 20)
@@ -294,19 +331,30 @@ class World:
         self._configure()
         self._apply()
 
+    def _sensor(self, step):
+        self.stage.farm.fault(step.site, silent=step.action == "silent")
+
+    def _clock(self, step):
+        self.clock.step(step.value)
+
     # -- parts of steps
 
     def _configure(self):
         now = self._province
         common = {"keepalive": "5s", "batch": {"max_delay": "200ms"}}
-        uplinks = [config_file.uplink(self.sites[now["site"]].link.url, topic=now["topic"], client_id=now["client_id"],
+        tls = {"ca_file": self._certificate[0]} if self._certificate else {}
+        uplinks = [config_file.uplink(self.sites[now["site"]].url, topic=now["topic"], client_id=now["client_id"],
                                       username=now["user"], password_file=self.stage.path("password-" + now["user"]),
                                       **common),
-                   config_file.uplink(self.sites["market"].link.url, "market", username="gw",
-                                      password_file=self.stage.path("password-gw"), **common)]
-        settings = self.stage.settings(every="200ms", uplinks=uplinks)
+                   config_file.uplink(self.sites["market"].url, "market", username="gw",
+                                      password_file=self.stage.path("password-gw"), **tls, **common)]
+        settings = self.stage.settings(every="%dms" % self._every_ms(), uplinks=uplinks)
         settings["store"].update(commit_every="%dms" % COMMIT_MS, max_size="16MiB")
         self.stage.configure(settings)
+
+    def _every_ms(self):
+        points = sum(len(slave.model.fields) for slave in self.stage.farm.devices.values())
+        return 60000 * points // self._per_minute if self._per_minute else 200
 
     def _apply(self):
         before = now_ms()
@@ -342,13 +390,21 @@ class World:
 
     # -- judging
 
-    def settle(self, seconds=120):
-        """Everything is well again and nothing more is served; waits until the books agree. {uplink: Report}"""
+    def heal(self):
+        """Everything is well again."""
         for site in self.sites.values():
             site.end_broker()
             site.clear_link()
+        for device in self.stage.farm.devices:
+            self.stage.farm.fault(device)
+        if self.clock:
+            self.clock.step(0)
         self._heal_disk()
         self._supervise()
+
+    def settle(self, seconds=120):
+        """All is healed and nothing more is served; waits until the books agree. {uplink: Report}"""
+        self.heal()
         self._start()
         self.stage.farm.mute()
         deadline = time.monotonic() + seconds

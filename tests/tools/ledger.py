@@ -120,9 +120,11 @@ def shown(values):
 
 
 class Ledger:
-    """Feed it with take(); ask report(). `fields`: {device: fields the daemon is configured to read}."""
+    """Feed it with take(); ask report(). `fields`: {device: fields the daemon is configured to read}. Of samples that are
+    older than `since_ms` only the numbers count: nobody served them."""
 
     def __init__(self, served, fields, uplink="province"):
+        self.since_ms = 0
         self._served = served
         self._fields = fields
         self._uplink = uplink
@@ -182,9 +184,11 @@ class Ledger:
             if (known.body, known.layout, known.is_event) != (record.body, record.layout, record.is_event):
                 self._conflicts.append("%s/%d changed: first %s, then %s" % (*key, known.body, record.body))
             return
-        self.records[key] = record
         stream = self.streams.setdefault(record.stream, Stream(record.stream))
         stream.seqs.add(record.seq)
+        if not record.is_event and record.body["ts"] < self.since_ms:
+            return
+        self.records[key] = record
         if record.is_event:
             self._take_event(stream, record)
 
@@ -212,9 +216,11 @@ class Ledger:
     def _ordered(self):
         """Stream by stream, as they began; in each by seq. (A restored database may use a seq again, in another
         stream.)"""
-        began = {}
+        first = {}
         for record in self.records.values():
-            began[record.stream] = min(record.body["ts"], began.get(record.stream, record.body["ts"]))
+            if record.seq <= first.get(record.stream, record).seq:
+                first[record.stream] = record
+        began = {stream: record.body["ts"] for stream, record in first.items()}
         return sorted(self.records.values(), key=lambda r: (began[r.stream], r.seq))
 
     # -- what was served
