@@ -17,12 +17,14 @@ sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
 
 import bench_bus  # noqa: E402
+import bench_footprint  # noqa: E402
 import bench_store  # noqa: E402
 import bench_uplink  # noqa: E402
 from daemon import ROOT, default_binary  # noqa: E402
 from table import RUNS, Table, machine  # noqa: E402
 
-PARTS = {"bus": bench_bus.GROUPS, "store": bench_store.GROUPS, "uplink": bench_uplink.GROUPS}
+PARTS = {"bus": bench_bus.GROUPS, "store": bench_store.GROUPS, "uplink": bench_uplink.GROUPS,
+         "footprint": bench_footprint.GROUPS}
 
 
 def chosen(only):
