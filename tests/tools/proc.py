@@ -5,6 +5,7 @@ Children are started through setpriv(1), so that the kernel kills them when the 
 it dies; and in a session of their own, so that Ctrl-C reaches them only through us.
 """
 
+import collections
 import os
 import random
 import signal
@@ -25,16 +26,24 @@ def wait_until(predicate, seconds, what):
         time.sleep(0.01)
 
 
+PORTS_HELD = collections.deque(maxlen=100)
+
+
 def free_port():
-    """A loopback port nobody uses, below the range the kernel hands out for outgoing connections."""
+    """A loopback port nobody uses, below the range the kernel hands out for outgoing connections. A name in the kernel
+    keeps it from other tests beside this one (tests/unit/broker.h does the same), until a hundred more were taken."""
     for _ in range(200):
         port = random.SystemRandom().randrange(20000, 32000)
+        held = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:
+                held.bind("\0fieldgate-test-port-%d" % port)
                 probe.bind(("127.0.0.1", port))
-                return port
             except OSError:
+                held.close()
                 continue
+        PORTS_HELD.append(held)
+        return port
     raise RuntimeError("no free port between 20000 and 32000")
 
 

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -43,18 +44,39 @@ static inline struct sockaddr_in broker_address(int port)
     return a;
 }
 
-/* A port nobody listens on at this moment. */
+/* Takes a port for this process, among all tests that take theirs like this: a name in the kernel stands for
+ * it, and is gone with the process. */
+static inline bool broker_take_port(int port)
+{
+    struct sockaddr_in a = broker_address(port);
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    int probe = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int held = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int len = snprintf(name.sun_path + 1, sizeof(name.sun_path) - 1, "fieldgate-test-port-%d", port) + 1;
+    bool mine = held >= 0 && probe >= 0 &&
+                bind(held, (struct sockaddr *)&name,
+                     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len)) == 0 &&
+                bind(probe, (struct sockaddr *)&a, sizeof(a)) == 0;
+
+    close(probe);
+    if (!mine && held >= 0)
+        close(held);
+    return mine;
+}
+
+/* A port that is nobody else's to the end of this process, so that a broker can come back to it. It lies
+ * below the range the kernel hands out for outgoing connections. */
 static inline int broker_free_port(void)
 {
-    struct sockaddr_in a = broker_address(0);
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unsigned from = (unsigned)getpid() * 7919u;
 
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) < 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &len) < 0)
-        broker_die("no free port");
-    close(fd);
-    return ntohs(a.sin_port);
+    for (unsigned i = 0; i < 12000; i++) {
+        int port = 20000 + (int)((from + i) % 12000u);
+        if (broker_take_port(port))
+            return port;
+    }
+    broker_die("no free port between 20000 and 32000");
+    return 0;
 }
 
 static inline bool broker_listens(int port)
