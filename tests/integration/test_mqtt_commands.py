@@ -265,7 +265,8 @@ def test_ten_thousand_commands_cost_no_reading_and_no_memory(stage):
     report = stage.wait_balanced(30)
     assert report.dropped == 0
     status = ask_locally(stage, command="status")["status"]
-    assert status["devices"][0]["missed"] <= 2, "the poller was held up"
+    # Ten a second; a busy machine may cost some, but had it waited for commands there would be hardly any.
+    assert status["devices"][0]["missed"] <= 2 + 10 * took / 3, "the poller was held up"
     assert len(stage.daemon.lines("FG-COMMAND-REFUSED")) <= 2
     time.sleep(0.6)
     reply, _ = commander.ask(stage.subscriber, commander.new("rebirth"))
