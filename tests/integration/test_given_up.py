@@ -65,6 +65,7 @@ def test_what_waits_longer_than_max_age_is_named_and_the_rest_arrives(stage):
     named = lost_numbers(stage)
     assert all(r.body["ts"] <= stopped_ms for r in stage.ledger.records.values() if r.seq in named)
     assert uplinks[0]["dropped"] == len(named)
+    assert uplinks[0]["dropped_by"] == {"expired": len(named)}
     # Told while it lasts in one event for each run of the daemon, which may be told once more if it grew old itself.
     assert len(losses(stage)) <= 3, losses(stage)
     assert uplinks[1]["dropped"] == 0

@@ -121,6 +121,21 @@ static bool send_model(struct model *m, enum uplink_lane lane, size_t most)
     return false;
 }
 
+/* The idle ranges and the messages in flight are all numbers there are, and none is in both. */
+static void check_idle(const struct model *m)
+{
+    uint64_t first, last = 0, end = 0;
+    while (last < UINT64_MAX) {
+        uplink_window_idle(&m->w, last + 1, &first, &last);
+        assert_true(first <= last);
+        for (uint64_t seq = end + 1; seq < first; seq++)
+            assert_true(!is_waiting(m, seq) || m->records[seq].under_way);
+        for (size_t i = 0; i < m->w.in_flight; i++)
+            assert_true(m->w.flights[i].last < first || m->w.flights[i].first > last);
+        end = last;
+    }
+}
+
 static void send_all(struct model *m, size_t most)
 {
     uplink_window_keep_up(&m->w, m->newest);
@@ -365,6 +380,8 @@ static void a_day_of_trouble(struct model *m, uint64_t seed)
             connect_model(m, 1 + (unsigned)below(m, 25), depth, oldest_first);
         else
             send_all(m, 1 + below(m, 80));
+        if (step % 16 == 0)
+            check_idle(m);
     }
     drain(m);
     assert_int_equal(first_waiting(m), 0);
