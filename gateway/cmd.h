@@ -17,6 +17,7 @@ enum { CMD_DONE = 0, CMD_FAILED = 1, CMD_USAGE = 64, CMD_CONFIG = 78 };
 #define CMD_DEFAULT_STATE_DIR "/var/lib/fieldgate"
 
 int cmd_run(int argc, char **argv);
+int cmd_init(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_apply(int argc, char **argv);
 int cmd_show(int argc, char **argv);

@@ -44,6 +44,29 @@ struct scan_findings {
     struct modbus_scan_try first_garbled;
 };
 
+/* Of a word: a bus in the configuration, a port, "host", "host:port". c may be NULL: a scan is often made
+ * before there is a configuration. */
+struct config;
+void scan_find_place(const char *target, const struct config *c, struct scan_place *ret);
+
+/* ---- what is tried (cmd_scan_plan.c) ---- */
+
+enum { SCAN_LIST_MAX = 8 };
+
+struct scan_limits {
+    int bauds[SCAN_LIST_MAX];
+    size_t baud_count;
+    char formats[SCAN_LIST_MAX][4];
+    size_t format_count;
+    bool units_said;
+    int first_unit, last_unit;
+    int wait_ms; /* 0: not said */
+    bool quick, single;
+};
+
+/* The options --baud (b), --format (f), --units (u), --wait (w); false: not understood. */
+bool scan_limits_take(int option, char *argument, struct scan_limits *ret);
+
 /* ---- the bus is ours while we hold it (cmd_scan_hold.c) ---- */
 
 struct scan_hold {
@@ -92,6 +115,7 @@ struct scan_run {
     sigset_t signals; /* blocked; they end the search */
     size_t every;     /* TCP: units in a row that all answered; SIZE_MAX: one did not */
     bool stopped;     /* by the user */
+    bool interrupted; /* the same, of the whole scan */
     bool failed;      /* the port */
     bool done;        /* there is nothing more to find */
     bool saw_box;     /* TCP: a box that speaks this protocol is there */
@@ -101,5 +125,9 @@ struct scan_run {
 void scan_search(struct scan_run *r, const struct modbus_scan_plan *plan);
 /* Reads what was found and compares it with the profiles. */
 void scan_guess_all(struct scan_run *r);
+/* All of it: has a running gateway pause, searches, guesses, gives the bus back. Of r are set: runtime_dir,
+ * place, profiles, signals, findings.items. FG_EINVALID: the limits make no sense; FG_EIO: the gateway keeps
+ * the bus; both said on stderr. 0 also when nothing was found or the port failed. */
+int scan_whole(struct scan_run *r, const struct scan_limits *limits);
 
 #endif

@@ -15,6 +15,7 @@ struct command {
 };
 
 static const struct command commands[] = {
+    {"init", cmd_init, N_("ask, look for devices, and write a configuration that works")},
     {"run", cmd_run, N_("poll, buffer and forward until told to stop (what the service does)")},
     {"check", cmd_check, N_("read the configuration and print every problem")},
     {"apply", cmd_apply, N_("check, then restart the running gateway with it")},
