@@ -8,7 +8,7 @@
 #include "text.h"
 
 /* Below, a guess is a hint in a comment and not a device: two plausible numbers are not a soil probe. */
-enum { SURE_ENOUGH = 60, HINTS = 8 };
+enum { SURE_ENOUGH = 60, HINTS = 8, SMALL_NUMBERS = 16 };
 
 bool init_is_name(const char *text)
 {
@@ -159,6 +159,20 @@ static int choose_devices(struct init_ask *a, struct init_choice *c, struct init
     return 0;
 }
 
+/* Who renumbers sensors counts from 1, and leaves the speed as it is. */
+static void look_at_small_numbers(struct scan_limits *limits)
+{
+    static const int bauds[] = {9600, 4800, 19200};
+    limits->quick = false;
+    limits->units_said = true;
+    limits->first_unit = 1;
+    limits->last_unit = SMALL_NUMBERS;
+    for (size_t i = 0; limits->baud_count == i && i < sizeof bauds / sizeof bauds[0]; i++)
+        limits->bauds[limits->baud_count++] = bauds[i];
+    if (limits->format_count == 0)
+        strcpy(limits->formats[limits->format_count++], "8N1");
+}
+
 static int search_once(struct init_ask *a, struct init_bus *b, const struct init_search *search)
 {
     struct scan_limits limits = search->limits;
@@ -168,11 +182,16 @@ static int search_once(struct init_ask *a, struct init_bus *b, const struct init
     r->failed = r->stopped = r->done = r->saw_box = false;
     r->every = 0;
     r->findings.count = r->findings.garbled = 0;
-    limits.quick = limits.quick || (!search->thorough && !limits.units_said);
+    const bool usual = !search->thorough && !limits.units_said;
+    limits.quick = limits.quick || usual;
     printf(_("Looking for devices on %s; this only reads and changes nothing. Ctrl-C ends the search.\n"),
            r->place.where);
     fflush(stdout);
     int err = scan_whole(r, &limits);
+    if (err == 0 && usual && r->findings.count == 0 && !r->failed && !r->interrupted) {
+        look_at_small_numbers(&limits);
+        err = scan_whole(r, &limits);
+    }
     if (err < 0 || r->failed)
         return FG_EIO;
     if (r->interrupted && !a->on)
