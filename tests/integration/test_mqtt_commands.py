@@ -23,8 +23,11 @@ def up(stage, commands=None, every="200ms", units=1, version=5, **uplink):
     stage.counter_farm(units)
     stage.start_broker()
     stage.subscribe()
-    stage.configure(uplinks=[config_file.uplink(stage.broker.url, commands=ALL if commands is None else commands,
-                                                version=version, **uplink)], every=every)
+    uplinks = [config_file.uplink(stage.broker.url, commands=ALL if commands is None else commands, version=version,
+                                  **uplink)]
+    settings = stage.settings(uplinks=uplinks, every=every)
+    settings["buses"][0]["timeout"] = "5s"  # the sensors share this process with whoever sends ten thousand commands
+    stage.configure(settings)
     stage.start_daemon()
     stage.subscriber.sample("counter-1", 20)
     commander = Commander(stage.broker.port, version=5)
