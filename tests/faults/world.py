@@ -236,6 +236,7 @@ class World:
     def begin(self):
         self.make()
         self.start()
+        self.wait_sending()
 
     def make(self):
         """All but the daemon."""
@@ -253,6 +254,8 @@ class World:
     def start(self):
         self.stage.start_daemon(env=self.clock.env if self.clock else None)
         self._should_run = True
+
+    def wait_sending(self):
         for name in ("province-a", "market"):
             self.sites[name].subscriber.sample("grid", 20)
 
