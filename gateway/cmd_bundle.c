@@ -285,7 +285,7 @@ static int finish(struct bundle *b)
         fprintf(stderr, "fieldgate bundle: %s\n", err_text(FG_ENOMEM));
     else if (write_file(path, &packed) != 0) {
         fprintf(stderr, _("fieldgate bundle: %s: %s; write --output FILE for another place\n"), path,
-                strerror(errno));
+                text_errno(errno));
         ok = false;
     } else {
         printf("%s", b->contents.data);

@@ -302,7 +302,7 @@ static int read_password(const char *path, struct init_uplink *u)
 {
     FILE *f = fopen(path, "re");
     if (!f || !fgets(u->password, sizeof u->password, f)) {
-        fprintf(stderr, "fieldgate init: %s: %s\n", path, f ? _("the file is empty") : strerror(errno));
+        fprintf(stderr, "fieldgate init: %s: %s\n", path, f ? _("the file is empty") : text_errno(errno));
         if (f)
             fclose(f);
         return FG_EIO;

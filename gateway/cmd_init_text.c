@@ -209,11 +209,13 @@ static void add_uplink(const struct init_choice *c, const struct init_place *pla
                     "progress.\n"));
     buf_adds(out, on ? "uplinks:\n" : "uplinks: []\n");
     if (!on) {
-        buf_adds(out, _("  # No broker yet: readings are kept here, and sent once there is one. Take the [] "
-                        "away, and the #.\n"
-                        "  # - name: " INIT_UPLINK "\n"
-                        "  #   url: mqtts://HOST:8883\n"
-                        "  #   topic: fieldgate/v1/{gateway}\n"));
+        buf_addf(out,
+                 _("  # No broker yet: readings are kept here, and sent once there is one. Take the [] "
+                   "away, and the #.\n"
+                   "  # - name: %s\n"
+                   "  #   url: mqtts://HOST:8883\n"
+                   "  #   topic: fieldgate/v1/{gateway}\n"),
+                 INIT_UPLINK);
         return;
     }
     buf_adds(out, "  - name: " INIT_UPLINK "\n");
@@ -222,8 +224,8 @@ static void add_uplink(const struct init_choice *c, const struct init_place *pla
     if (u->user[0])
         add_value(out, "    username: ", u->user);
     if (u->has_password && place->installed)
-        buf_adds(out, _("    credential: " INIT_CREDENTIAL "    # the password, alone in "
-                        "/etc/fieldgate/credentials/" INIT_CREDENTIAL "\n"));
+        buf_addf(out, _("    credential: %s    # the password, alone in /etc/fieldgate/credentials/%s\n"),
+                 INIT_CREDENTIAL, INIT_CREDENTIAL);
     else if (u->has_password)
         buf_addf(out, "    password_file: \"%s/" INIT_CREDENTIAL "\"\n", place->credential_folder);
     if (u->ca_file[0])

@@ -23,10 +23,10 @@ int init_place_find(const char *output, struct init_place *ret, struct err_note 
     *ret = (struct init_place){.output = output, .installed = strcmp(output, CMD_DEFAULT_CONFIG) == 0};
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - output) + 1 : 1, slash ? output : ".");
     if (!realpath(folder, real) || strlen(real) >= sizeof ret->folder)
-        return err_note(note, FG_EIO, "%s: %s; make the folder first", folder, strerror(errno));
+        return err_note(note, FG_EIO, "%s: %s; make the folder first", folder, text_errno(errno));
     if (access(real, W_OK) < 0)
         return err_note(note, FG_EIO, "%s: %s; try again with sudo, or name another place with --output",
-                        real, strerror(errno));
+                        real, text_errno(errno));
     strcpy(ret->folder, real);
     if (ret->installed)
         strcpy(ret->credential_folder, CREDENTIALS_KEPT);
@@ -58,7 +58,7 @@ static int replace(const char *path, const char *data, size_t len, mode_t mode, 
         return err_note(note, FG_EIO, "%s: the path is too long", path);
     int fd = mkostemp(temporary, O_CLOEXEC); /* 0600 from the beginning */
     if (fd < 0)
-        return err_note(note, FG_EIO, "%s: %s", temporary, strerror(errno));
+        return err_note(note, FG_EIO, "%s: %s", temporary, text_errno(errno));
     bool good = write_all(fd, data, len) == 0 && fchmod(fd, like ? like->st_mode & 07777 : mode) == 0;
     if (good && like && fchown(fd, like->st_uid, like->st_gid) < 0 && errno != EPERM)
         good = false;
@@ -68,7 +68,7 @@ static int replace(const char *path, const char *data, size_t len, mode_t mode, 
         return 0;
     why = good ? errno : why;
     unlink(temporary);
-    return err_note(note, FG_EIO, "%s: %s", path, strerror(why));
+    return err_note(note, FG_EIO, "%s: %s", path, text_errno(why));
 }
 
 /* The old file under a second name, before the new one takes the first. */
@@ -82,7 +82,7 @@ static int keep_old(const char *path, struct err_note *note)
     snprintf(copy, sizeof copy, "%s.old-%s", path, stamp);
     if (link(path, copy) < 0)
         return err_note(note, FG_EIO, "%s: the old file cannot be kept there: %s; nothing was changed", copy,
-                        strerror(errno));
+                        text_errno(errno));
     printf(_("The old file is kept as %s\n"), copy);
     return 0;
 }
@@ -91,7 +91,7 @@ static int write_password(const struct init_place *place, struct init_uplink *u,
 {
     char path[PATH_MAX];
     if (mkdir(place->credential_folder, 0700) < 0 && errno != EEXIST)
-        return err_note(note, FG_EIO, "%s: %s", place->credential_folder, strerror(errno));
+        return err_note(note, FG_EIO, "%s: %s", place->credential_folder, text_errno(errno));
     snprintf(path, sizeof path, "%s/" INIT_CREDENTIAL, place->credential_folder);
     int err = replace(path, u->password, strlen(u->password), 0600, NULL, note);
     explicit_bzero(u->password, sizeof u->password);
