@@ -175,6 +175,7 @@ check: ## unit tests, layers, format, shipped files: seconds after a build
 check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== layers, doors, sizes"; $(PYTHON) tests/tools/check_layers.py
 	@echo "== message codes"; $(PYTHON) tests/tools/check_messages.py
+	@echo "== translations"; $(PYTHON) tests/tools/check_texts.py
 	@echo "== profiles"; $(PYTHON) tests/tools/check_profiles.py
 	@echo "== format"; clang-format --dry-run --Werror $(C_FILES)
 	@echo "== shipped configuration"; $(B)/fieldgate check --config config/fieldgate.yaml
