@@ -168,16 +168,6 @@ static struct sample_element inside(struct sample_element e)
     return e.len >= 2 ? (struct sample_element){e.text + 1, e.len - 2} : word("");
 }
 
-/* ["out_of_range",9.9] */
-static void take_pair(struct sample_element e, struct line *l)
-{
-    const char *comma = memchr(e.text, ',', e.len);
-    if (!comma || e.text[1] != '"')
-        return;
-    l->quality = inside((struct sample_element){e.text + 1, (size_t)(comma - e.text) - 1});
-    l->doubtful = (struct sample_element){comma + 1, e.len - (size_t)(comma - e.text) - 2};
-}
-
 /* False: the point was not due. */
 static bool take_element(struct sample_element e, struct line *l)
 {
@@ -190,7 +180,8 @@ static bool take_element(struct sample_element e, struct line *l)
         l->quality = inside(e);
         break;
     case '[':
-        take_pair(e, l);
+        if (sample_element_pair(e, &l->quality, &l->doubtful))
+            l->quality = inside(l->quality);
         break;
     case '{': /* add_stats() */
         break;

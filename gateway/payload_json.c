@@ -49,21 +49,6 @@ static void add_members(struct buf *out, const char *object, size_t len)
     buf_add(out, object + 1, len - 2);
 }
 
-/* ["out_of_range",9.9] */
-static void take_pair(struct sample_element e, struct element *ret)
-{
-    const char *end = e.text + e.len - 1;
-    const char *comma = e.text + 1;
-    if (*comma != '"')
-        return;
-    for (comma++; *comma != '"'; comma++) /* a word of ours holds neither comma nor backslash; others may */
-        comma += *comma == '\\';
-    if (*++comma != ',')
-        return;
-    ret->quality = (struct sample_element){e.text + 1, (size_t)(comma - e.text) - 1};
-    ret->doubtful = (struct sample_element){comma + 1, (size_t)(end - comma) - 1};
-}
-
 static struct element take_apart(struct sample_element e)
 {
     struct element ret = {.due = true};
@@ -75,7 +60,7 @@ static struct element take_apart(struct sample_element e)
         ret.quality = e;
         break;
     case '[':
-        take_pair(e, &ret);
+        (void)sample_element_pair(e, &ret.quality, &ret.doubtful);
         break;
     case '{': /* any other such element is of a later version: null, and not good */
         if (memmem(e.text, e.len, "\"n\":", 4)) {

@@ -358,3 +358,17 @@ bool sample_next_element(const char **cursor, const char *end, struct sample_ele
     *cursor = next;
     return true;
 }
+
+bool sample_element_pair(struct sample_element element, struct sample_element *ret_quality,
+                         struct sample_element *ret_doubtful)
+{
+    const char *cursor = element.text, *end = element.text + element.len;
+    struct sample_element quality, doubtful, third;
+    if (!sample_next_element(&cursor, end, &quality) || quality.text[0] != '"' ||
+        !sample_next_element(&cursor, end, &doubtful) || sample_next_element(&cursor, end, &third) ||
+        cursor != end)
+        return false;
+    *ret_quality = quality;
+    *ret_doubtful = doubtful;
+    return true;
+}

@@ -104,5 +104,9 @@ struct sample_element {
     size_t len;
 };
 bool sample_next_element(const char **cursor, const char *end, struct sample_element *ret);
+/* An element that is a pair of a quality word (with its quotes) and one doubtful value: ["out_of_range",9.9].
+ * False: anything else; ret_* are then unchanged. */
+bool sample_element_pair(struct sample_element element, struct sample_element *ret_quality,
+                         struct sample_element *ret_doubtful);
 
 #endif

@@ -247,6 +247,15 @@ static void a_comma_in_an_unknown_quality_word_belongs_to_the_word(void **state)
                                     "\"doubtful\":{\"air_temperature\":9.5}"));
 }
 
+static void a_quality_with_more_than_one_doubtful_value_is_not_understood(void **state)
+{
+    struct fixture *f = *state;
+    add(f, 1, 2, 2, "[[\"out_of_range\",2,39]]", "");
+    const char *said = data(f);
+    assert_non_null(strstr(said, "\"quality\":{\"air_temperature\":\"config_error\"}"));
+    assert_null(strstr(said, "doubtful"));
+}
+
 static void birth_carries_the_stored_layouts_verbatim(void **state)
 {
     struct fixture *f = *state;
@@ -367,6 +376,7 @@ int main(void)
         TEST(damaged_bodies_never_break_the_message),
         TEST(an_element_of_an_unknown_kind_is_no_value_and_not_good),
         TEST(a_comma_in_an_unknown_quality_word_belongs_to_the_word),
+        TEST(a_quality_with_more_than_one_doubtful_value_is_not_understood),
         TEST(birth_carries_the_stored_layouts_verbatim),
         TEST(what_is_in_memory_only_says_so),
         TEST(birth_without_name_and_position_leaves_them_out),
