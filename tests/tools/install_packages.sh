@@ -14,7 +14,7 @@ for purpose in "$@"; do
     test) packages="$packages mosquitto mosquitto-clients python3 python3-paho-mqtt python3-pytest python3-pytest-xdist
             python3-pymodbus python3-serial python3-jsonschema python3-yaml python3-polib libcmocka-dev clang-format
             cppcheck mandoc openssl sqlite3 systemd bash-completion" ;;
-    package) packages="$packages debhelper dpkg-dev lintian" ;;
+    package) packages="$packages build-essential debhelper dpkg-dev lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
     interop) packages="$packages rabbitmq-server postgresql" not_started=yes ;;
     node) packages="$packages nodejs npm" ;;
