@@ -10,11 +10,12 @@
  * The clear sign is MQTT 5's reason 142 (session taken over) on a connection that lives; one alone may be a
  * tool tried by hand, the second is a clash. But mosquitto 2.0.11 says nothing and closes, as every MQTT
  * 3.1.1 broker does. So there is a second sign: a connection that worked is closed by the other side within a
- * minute, three times within UPLINK_CLASH_WINDOW_MS, while every attempt between succeeds at once. A link
- * that is lost on the way fails otherwise: later, by silence, or with attempts that fail.
+ * minute, five times in a row, while every attempt between succeeds at once. A link that is lost on the way
+ * fails otherwise: later, by silence, or with attempts that fail.
  *
- * From there on we come back after 30 s, 1 min, 2 min, 4 min, 5 min: both gateways then deliver in turns. A
- * connection that lasts for the whole window ends it.
+ * From there on we come back after 30 s, so that both gateways deliver in turns; where the broker says 142,
+ * after 30 s, 1 min, 2 min, 4 min, 5 min. Where it is silent it may be a bad link after all, which must not
+ * keep readings waiting. A connection that lasts for the whole window ends it.
  */
 #ifndef FG_UPLINK_CLASH_H
 #define FG_UPLINK_CLASH_H
