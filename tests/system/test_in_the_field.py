@@ -32,7 +32,7 @@ def test_the_package_installs_without_network_brings_what_it_needs_and_runs_at_o
     box.run(f"{APT} install --yes /root/fieldgate.deb </dev/null", seconds=60)
     state, enabled = box.show("ActiveState", "UnitFileState")
     assert (state, enabled) == ("active", "enabled")
-    box.run("fieldgate check --strict")
+    assert "every device is switched off" in box.run("fieldgate check").out
     assert box.status()["config"] == "current"
     assert box.run(f"stat -c '%a %U' {box.CONFIG}").out == "644 root\n"
 
