@@ -329,7 +329,9 @@ static void release(struct gateway_reports *r, struct rule_device *d)
         return;
     s.readings = d->out;
     s.missed = 0; /* noted when it was held back */
-    d->unsaid_suppressed--;
+    if (d->unsaid_suppressed >
+        0) /* 0: the store refused the record that followed it, after a window took the count */
+        d->unsaid_suppressed--;
     atomic_fetch_sub_explicit(&d->suppressed, 1, memory_order_relaxed);
     (void)put(r, d, &s);
     d->has_held = false;

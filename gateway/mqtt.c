@@ -46,6 +46,9 @@ static uint32_t number_of(MQTTProperties *p, enum MQTTPropertyCodes code, uint32
                                                     : absent;
 }
 
+/* With less, nearly every record would be too large for the broker, and given up one by one. */
+enum { PACKET_LEAST = 256 };
+
 /* MQTT 5.0, 3.2.2.3: values that are forbidden, and those that we cannot work with. */
 static const char *fault_of(MQTTProperties *p)
 {
@@ -56,6 +59,10 @@ static const char *fault_of(MQTTProperties *p)
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 1) == 0)
         return N_("the broker allows packets of no size (Maximum Packet Size 0), which MQTT 5 forbids; its "
                   "operator must mend that");
+    if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_LEAST) < PACKET_LEAST)
+        return N_("the broker allows only packets of less than 256 bytes (Maximum Packet Size), into which "
+                  "hardly a "
+                  "reading fits; its operator must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) == 0)
         return N_("the broker confirms no messages (Maximum QoS 0), so nobody could know what was delivered; "
                   "ask "

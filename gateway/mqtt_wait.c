@@ -10,15 +10,26 @@
 
 enum { REASON_PROTOCOL_ERROR = 130 };
 
-/* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. */
-static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item)
+static bool wants_shorter_keepalive(const struct mqtt *m, const struct mqtt_item *item)
 {
-    if (item->keepalive_s == 0 || item->keepalive_s >= m->target.now->keepalive_s)
-        return false;
+    return item->keepalive_s != 0 && item->keepalive_s < m->target.now->keepalive_s;
+}
+
+/* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. True: that attempt
+ * has failed at once. */
+static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
+{
+    struct err_note note = {""};
     m->target.now->keepalive_s = item->keepalive_s;
     m->state = MQTT_STATE_CONNECTED;
     mqtt_disconnect(m, MQTT_GOODBYE_MS);
-    return mqtt_start(m, mqtt_events_restart(&m->events), NULL) == 0;
+    if (mqtt_start(m, mqtt_events_restart(&m->events), &note) == 0)
+        return false;
+    snprintf(m->text, sizeof(m->text), "%s", note.text);
+    ret->kind = MQTT_FAILED;
+    ret->reason = -1;
+    ret->text = m->text;
+    return true;
 }
 
 /* The broker has accepted us, on terms that nobody can keep: a failed attempt. */
@@ -75,8 +86,8 @@ static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said,
             take_fault(m, item, ret);
             return true;
         }
-        if (reconnect_with_keepalive(m, item))
-            return false;
+        if (wants_shorter_keepalive(m, item))
+            return reconnect_with_keepalive(m, item, ret);
         take_connected(m, item, ret);
         return true;
     case MQTT_ACKED:

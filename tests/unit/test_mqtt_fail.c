@@ -90,6 +90,7 @@ static void a_broker_on_whose_terms_nobody_can_work_is_told_so_and_left(void **s
     } CASES[] = {
         {"\x20\x06\x00\x00\x03\x21\x00\x00", 8, "Receive Maximum 0"},
         {"\x20\x08\x00\x00\x05\x27\x00\x00\x00\x00", 10, "Maximum Packet Size 0"},
+        {"\x20\x08\x00\x00\x05\x27\x00\x00\x00\xff", 10, "less than 256 bytes"},
         {"\x20\x05\x00\x00\x02\x24\x00", 7, "Maximum QoS 0"},
         {"\x20\x05\x00\x00\x02\x25\x00", 7, "retained"},
     };
