@@ -17,7 +17,8 @@ for purpose in "$@"; do
     package) packages="$packages build-essential debhelper dpkg-dev lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
     interop) packages="$packages rabbitmq-server postgresql" not_started=yes ;;
-    node) packages="$packages nodejs npm" ;;
+    # Other packages of Node.js than Debian's bring npm in the same package, and refuse Debian's beside them.
+    node) { command -v node && command -v npm; } >/dev/null || packages="$packages nodejs npm" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
     *) echo "install_packages.sh: unknown purpose $purpose" >&2; exit 64 ;;
     esac
