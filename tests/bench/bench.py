@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench - every benchmark against a reference in the same run; docs/BENCHMARKS.md explains every line.
 
-BENCH_RUNS=n: how often each figure is taken (3). BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=store,dead
+BENCH_RUNS=n: how often each figure is taken (5). BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=store,dead
 runs only parts or groups of that name. Prints a table, writes build/bench.json.
 
 Exit 0 when every figure reaches its target, 1 otherwise, 64 for a name that nothing has.

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """table - figures against references and targets: how every benchmark is judged and shown.
 
-Each figure is a ratio: the median of several runs, with the least and the greatest.
+Each figure is a ratio: the median of several runs, with the least and the greatest. Beside the figures there are
+curves, which docs/bench/ shows drawn (plots.py).
 """
 
 import json
@@ -11,7 +12,7 @@ import statistics
 import sys
 import tempfile
 
-RUNS = int(os.environ.get("BENCH_RUNS", "3"))
+RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
 
 
@@ -33,23 +34,33 @@ def machine():
     return {"processor": model, "cores": os.cpu_count(), "kernel": os.uname().release, "load": os.getloadavg()[0]}
 
 
+def _wanted(row):
+    return "stated" if row["target"] is None else "%s %.3g" % ("<=" if row["at_most"] else ">=", row["target"])
+
+
 class Table:
-    """Figures with their references and targets."""
+    """Figures with their references and targets, and curves."""
 
     def __init__(self):
         self.rows = []
+        self.curves = {}
 
     def add(self, name, unit, pairs, target, at_most=False, note=""):
-        """pairs: (figure, reference) of each run; the ratio is what is judged."""
+        """pairs: (figure, reference) of each run; the ratio is what is judged. No target: it is only stated, against
+        what others measured elsewhere."""
         ratios = sorted(figure / base for figure, base in pairs)
         middle = statistics.median(ratios)
-        reached = middle <= target if at_most else middle >= target
+        reached = target is None or (middle <= target if at_most else middle >= target)
         self.rows.append({
             "name": name, "unit": unit, "figure": statistics.median(f for f, _ in pairs),
             "reference": statistics.median(b for _, b in pairs), "ratio": middle, "least": ratios[0],
             "greatest": ratios[-1], "runs": len(ratios), "target": target, "at_most": at_most, "reached": reached,
             "note": note})
-        say("  %-56s ratio %.3f (%s %.3f)" % (name, middle, "<=" if at_most else ">=", target))
+        say("  %-56s ratio %.3f (%s)" % (name, middle, _wanted(self.rows[-1])))
+
+    def curve(self, name, x, values):
+        """A point of a curve: the values of all runs at x."""
+        self.curves.setdefault(name, []).append([x, statistics.median(values), min(values), max(values)])
 
     def reached(self):
         return all(row["reached"] for row in self.rows)
@@ -59,7 +70,7 @@ class Table:
         lines = [head] + [(
             r["name"], "%.4g %s" % (r["figure"], r["unit"]), "%.4g" % r["reference"], "%.3f" % r["ratio"],
             "%.3f-%.3f" % (r["least"], r["greatest"]), str(r["runs"]),
-            "%s %.3g" % ("<=" if r["at_most"] else ">=", r["target"]), "reached" if r["reached"] else "MISSED")
+            _wanted(r), "" if r["target"] is None else "reached" if r["reached"] else "MISSED")
             for r in self.rows]
         widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
         for line in lines:
@@ -70,5 +81,6 @@ class Table:
     def write(self, path, **about):
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), **about, "runs": RUNS, "long": LONG, "figures": self.rows}, file, indent=2)
+            json.dump({"machine": machine(), **about, "runs": RUNS, "long": LONG, "figures": self.rows,
+                       "curves": self.curves}, file, indent=2)
             file.write("\n")
