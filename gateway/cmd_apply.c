@@ -36,40 +36,15 @@ static void usage(FILE *out)
 
 static int parse_options(int argc, char **argv, struct apply_options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct apply_options){.config = {.path = CMD_DEFAULT_CONFIG},
                                 .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
-        switch (c) {
-        case 'c':
-            o->config.path = optarg;
-            break;
-        case 'p':
-            o->config.profile_dir = optarg;
-            break;
-        case 'r':
-            o->runtime_dir = optarg;
-            break;
-        case 'h':
-            usage(stdout);
-            return 1;
-        default:
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, _("fieldgate apply: unexpected argument \"%s\"\n"), argv[optind]);
-        return -1;
-    }
-    return 0;
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config.path},
+        {"profiles", .text = &o->config.profile_dir},
+        {"runtime-dir", .text = &o->runtime_dir},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv, &(struct cmd_syntax){.help = usage, .options = options});
 }
 
 static int check(const struct apply_options *o)
@@ -163,9 +138,9 @@ static int wait_for_new_start(const char *runtime_dir, int64_t started_before_ms
 int cmd_apply(int argc, char **argv)
 {
     struct apply_options o;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     if (check(&o) < 0)
         return CMD_CONFIG;
     struct runtime_status before;
@@ -185,7 +160,7 @@ int cmd_apply(int argc, char **argv)
         runtime_free(&before);
         return CMD_FAILED;
     }
-    int code = restart(&before, o.runtime_dir);
+    code = restart(&before, o.runtime_dir);
     runtime_free(&before);
     return code == CMD_DONE ? wait_for_new_start(o.runtime_dir, started) : code;
 }

@@ -21,7 +21,7 @@
 #include "tar.h"
 #include "text.h"
 
-enum { LOG_LINES = 2000, FILE_MOST = 4 * 1024 * 1024, SECRET_MOST = 64 * 1024 };
+enum { LOG_LINES = 2000, LOG_LINES_MOST = 1000000, FILE_MOST = 4 * 1024 * 1024, SECRET_MOST = 64 * 1024 };
 
 static void usage(FILE *out)
 {
@@ -37,43 +37,31 @@ static void usage(FILE *out)
           "  --output FILE    instead of fieldgate-GATEWAY-TIME.tar.gz here\n"));
 }
 
+static const char *take_log_lines(const char *value, void *arg)
+{
+    char *end;
+    long lines = strtol(value, &end, 10);
+    *(int *)arg = (int)lines;
+    bool good = end != value && *end == '\0' && lines >= 1 && lines <= LOG_LINES_MOST;
+    return good ? NULL : _("a number from 1 to 1000000");
+}
+
 static int parse_options(int argc, char **argv, struct bundle_options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"state-dir", required_argument, NULL, 's'},
-        {"log-lines", required_argument, NULL, 'n'},
-        {"output", required_argument, NULL, 'o'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct bundle_options){.config_path = CMD_DEFAULT_CONFIG,
                                  .runtime_dir = CMD_DEFAULT_RUNTIME_DIR,
                                  .state_dir = CMD_DEFAULT_STATE_DIR,
                                  .log_lines = LOG_LINES};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:o:h", longs)) != -1;) {
-        const char **texts[] = {['c'] = &o->config_path,
-                                ['p'] = &o->profile_dir,
-                                ['r'] = &o->runtime_dir,
-                                ['s'] = &o->state_dir,
-                                ['o'] = &o->output};
-        if (c == 'n') {
-            o->log_lines = atoi(optarg);
-        } else if (c == 'h' || c == '?') {
-            usage(c == 'h' ? stdout : stderr);
-            return c == 'h' ? 1 : -1;
-        } else {
-            *texts[c] = optarg;
-        }
-    }
-    if (optind < argc || o->log_lines < 1) {
-        usage(stderr);
-        return -1;
-    }
-    return 0;
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config_path},
+        {"profiles", .text = &o->profile_dir},
+        {"runtime-dir", .text = &o->runtime_dir},
+        {"state-dir", .text = &o->state_dir},
+        {"log-lines", .take = take_log_lines, .arg = &o->log_lines},
+        {"output", 'o', .text = &o->output},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv, &(struct cmd_syntax){.help = usage, .options = options});
 }
 
 /* ---- the bundle ---- */
@@ -303,13 +291,13 @@ int cmd_bundle(int argc, char **argv)
 {
     struct bundle_options o;
     struct bundle b;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     bundle_init(&b, &o);
     bundle_learn_secrets(&b);
     bundle_collect(&b);
-    int code = finish(&b);
+    code = finish(&b);
     bundle_fini(&b);
     return code;
 }

@@ -9,9 +9,9 @@
 #include "err.h"
 #include "text.h"
 
-struct arguments {
-    struct config_options options;
-    bool strict, help;
+struct check_options {
+    struct config_options config;
+    bool strict;
 };
 
 static void print_help(FILE *out)
@@ -30,32 +30,18 @@ static void print_help(FILE *out)
             CMD_DEFAULT_CONFIG);
 }
 
-/* False: wrong usage, which has been explained. */
-static bool parse_arguments(int argc, char **argv, struct arguments *ret)
+static int parse_options(int argc, char **argv, struct check_options *o)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"profiles", required_argument, NULL, 'p'},
-                                            {"strict", no_argument, NULL, 's'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    *ret = (struct arguments){.options.path = CMD_DEFAULT_CONFIG};
-    optind = 0; /* main() has used getopt before */
-    int c;
-    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
-        if (c == 'c')
-            ret->options.path = optarg;
-        else if (c == 'p')
-            ret->options.profile_dir = optarg;
-        else if (c == 's')
-            ret->strict = true;
-        else if (c == 'h')
-            ret->help = true;
-        else
-            return false;
-    }
-    if (optind < argc)
-        fprintf(stderr, _("fieldgate check: unexpected \"%s\"; write --config FILE\n"), argv[optind]);
-    return optind >= argc;
+    *o = (struct check_options){.config.path = CMD_DEFAULT_CONFIG};
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config.path},
+        {"profiles", .text = &o->config.profile_dir},
+        {"strict", .flag = &o->strict},
+        {NULL},
+    };
+    const struct cmd_syntax syntax = {
+        .help = print_help, .options = options, .words_hint = _("write --config FILE")};
+    return cmd_options_take(argc, argv, &syntax);
 }
 
 static void print_problems(const struct config_problems *problems)
@@ -145,26 +131,21 @@ static void print_failure(const char *path, const struct config_problems *proble
 
 int cmd_check(int argc, char **argv)
 {
-    struct arguments args;
-    if (!parse_arguments(argc, argv, &args)) {
-        print_help(stderr);
-        return CMD_USAGE;
-    }
-    if (args.help) {
-        print_help(stdout);
-        return CMD_DONE;
-    }
+    struct check_options o;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     struct config_problems problems = {0};
     struct config *config;
-    int err = config_load(&args.options, &config, &problems);
+    int err = config_load(&o.config, &config, &problems);
     print_problems(&problems);
-    bool refused = err < 0 || (args.strict && problems.warnings > 0);
+    bool refused = err < 0 || (o.strict && problems.warnings > 0);
     if (err < 0 && err != FG_EINVALID)
         fprintf(stderr, "fieldgate check: %s\n", err_text(err));
     else if (refused)
-        print_failure(args.options.path, &problems);
+        print_failure(o.config.path, &problems);
     else
-        print_summary(args.options.path, config, &problems);
+        print_summary(o.config.path, config, &problems);
     config_free(config);
     config_problems_free(&problems);
     return !refused ? CMD_DONE : err < 0 && err != FG_EINVALID ? CMD_FAILED : CMD_CONFIG;

@@ -82,26 +82,17 @@ static bool parse_time(const char *name, const char *text, bool end, int64_t *re
     return false;
 }
 
-static bool parse_format(const char *word, enum cmd_export_format *ret)
+static const char *take_format(const char *word, void *arg)
 {
-    if (strcmp(word, "csv") == 0)
-        *ret = CMD_EXPORT_CSV;
-    else if (strcmp(word, "jsonl") == 0)
-        *ret = CMD_EXPORT_JSONL;
-    else
-        fprintf(stderr, _("fieldgate export: there is no format \"%s\"; write csv or jsonl\n"), word);
-    return strcmp(word, "csv") == 0 || strcmp(word, "jsonl") == 0;
+    enum cmd_export_format *format = arg;
+    *format = strcmp(word, "jsonl") == 0 ? CMD_EXPORT_JSONL : CMD_EXPORT_CSV;
+    return *format == CMD_EXPORT_JSONL || strcmp(word, "csv") == 0 ? NULL : _("csv or jsonl");
 }
 
-static bool check_arguments(int argc, char **argv, struct arguments *a)
+static bool check_times(struct arguments *a)
 {
     a->from_ms = INT64_MIN;
     a->to_ms = INT64_MAX;
-    if (optind < argc) {
-        fprintf(stderr, _("fieldgate export: unexpected \"%s\"; times with a space need quotes\n"),
-                argv[optind]);
-        return false;
-    }
     if (!parse_time("--from", a->from_text, false, &a->from_ms) ||
         !parse_time("--to", a->to_text, true, &a->to_ms))
         return false;
@@ -111,34 +102,24 @@ static bool check_arguments(int argc, char **argv, struct arguments *a)
     return false;
 }
 
-/* -1: wrong usage, which has been explained; 1: only help is wanted. */
 static int parse_arguments(int argc, char **argv, struct arguments *a)
 {
-    static const struct option options[] = {
-        {"from", required_argument, NULL, 'f'},   {"to", required_argument, NULL, 't'},
-        {"device", required_argument, NULL, 'd'}, {"format", required_argument, NULL, 'F'},
-        {"output", required_argument, NULL, 'o'}, {"database", required_argument, NULL, 'D'},
-        {"config", required_argument, NULL, 'c'}, {"profiles", required_argument, NULL, 'p'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     *a = (struct arguments){.config = {.path = CMD_DEFAULT_CONFIG}};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:o:h", options)) != -1;) {
-        const char **text = c == 'f'   ? &a->from_text
-                            : c == 't' ? &a->to_text
-                            : c == 'd' ? &a->device
-                            : c == 'o' ? &a->output
-                            : c == 'D' ? &a->database
-                            : c == 'c' ? &a->config.path
-                            : c == 'p' ? &a->config.profile_dir
-                                       : NULL;
-        if (text)
-            *text = optarg;
-        else if (c == 'h')
-            return 1;
-        else if (c != 'F' || !parse_format(optarg, &a->format))
-            return -1;
-    }
-    return check_arguments(argc, argv, a) ? 0 : -1;
+    const struct cmd_option options[] = {
+        {"from", .text = &a->from_text},
+        {"to", .text = &a->to_text},
+        {"device", .text = &a->device},
+        {"format", .take = take_format, .arg = &a->format},
+        {"output", 'o', .text = &a->output},
+        {"database", .text = &a->database},
+        {"config", 'c', .text = &a->config.path},
+        {"profiles", .text = &a->config.profile_dir},
+        {NULL},
+    };
+    const struct cmd_syntax syntax = {
+        .help = print_help, .options = options, .words_hint = _("times with a space need quotes")};
+    int code = cmd_options_take(argc, argv, &syntax);
+    return code == CMD_GO_ON && !check_times(a) ? CMD_USAGE : code;
 }
 
 /* The store's path by the configuration; NULL when it cannot be read, which has been explained. */
@@ -353,11 +334,9 @@ static int run(struct export *x, const char *database)
 int cmd_export(int argc, char **argv)
 {
     struct arguments args;
-    int code, wanted = parse_arguments(argc, argv, &args);
-    if (wanted != 0) {
-        print_help(wanted < 0 ? stderr : stdout);
-        return wanted < 0 ? CMD_USAGE : CMD_DONE;
-    }
+    int code = parse_arguments(argc, argv, &args);
+    if (code != CMD_GO_ON)
+        return code;
     struct export x = {.args = &args};
     char *configured = args.database ? NULL : configured_database(&args.config, &code);
     const char *database = args.database ? args.database : configured;

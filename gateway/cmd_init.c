@@ -44,43 +44,13 @@ static void usage(FILE *out)
         CMD_DEFAULT_CONFIG);
 }
 
-static bool take_text(int c, const char *argument, struct init_options *o)
+static const char *take_bus(const char *value, void *arg)
 {
-    const char **to = c == 'c'   ? &o->config.path
-                      : c == 'p' ? &o->config.profile_dir
-                      : c == 'r' ? &o->search.runtime_dir
-                      : c == 'B' ? &o->broker
-                      : c == 'U' ? &o->user
-                      : c == 'P' ? &o->password_file
-                      : c == 'A' ? &o->ca_file
-                      : c == 'i' ? &o->id
-                      : c == 'n' ? &o->name
-                      : c == 'l' ? &o->language
-                      : c == 'e' ? &o->every
-                                 : NULL;
-    if (to)
-        *to = argument;
-    return to != NULL;
-}
-
-static bool take_option(int c, char *argument, struct init_options *o)
-{
-    if (take_text(c, argument, o))
-        return true;
-    bool good = true;
-    if (c == 'a' && o->bus_count < INIT_BUSES_MAX)
-        o->buses[o->bus_count++] = argument;
-    else if (c == 'y')
-        o->yes = true;
-    else if (c == 't')
-        o->search.thorough = true;
-    else if (c == 'b' || c == 'f' || c == 'u')
-        good = scan_limits_take(c, argument, &o->search.limits);
-    else
-        return false;
-    if (!good)
-        fprintf(stderr, _("fieldgate init: \"%s\" is not understood\n"), argument);
-    return good;
+    struct init_options *o = arg;
+    if (o->bus_count == INIT_BUSES_MAX)
+        return _("fewer of them; the others can be added to the file");
+    o->buses[o->bus_count++] = value;
+    return NULL;
 }
 
 static bool is_time(const char *text)
@@ -112,41 +82,31 @@ static bool check_texts(const struct init_options *o)
 
 static int parse_options(int argc, char **argv, struct init_options *o)
 {
-    static const struct option longs[] = {{"bus", required_argument, NULL, 'a'},
-                                          {"broker", required_argument, NULL, 'B'},
-                                          {"user", required_argument, NULL, 'U'},
-                                          {"password-file", required_argument, NULL, 'P'},
-                                          {"ca-file", required_argument, NULL, 'A'},
-                                          {"id", required_argument, NULL, 'i'},
-                                          {"name", required_argument, NULL, 'n'},
-                                          {"language", required_argument, NULL, 'l'},
-                                          {"output", required_argument, NULL, 'c'},
-                                          {"every", required_argument, NULL, 'e'},
-                                          {"yes", no_argument, NULL, 'y'},
-                                          {"thorough", no_argument, NULL, 't'},
-                                          {"baud", required_argument, NULL, 'b'},
-                                          {"format", required_argument, NULL, 'f'},
-                                          {"units", required_argument, NULL, 'u'},
-                                          {"profiles", required_argument, NULL, 'p'},
-                                          {"runtime-dir", required_argument, NULL, 'r'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
     *o = (struct init_options){.config = {.path = CMD_DEFAULT_CONFIG},
                                .search = {.runtime_dir = CMD_DEFAULT_RUNTIME_DIR}};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "yh", longs)) != -1;) {
-        if (c == 'h') {
-            usage(stdout);
-            return 1;
-        }
-        if (!take_option(c, optarg, o)) {
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (optind < argc)
-        fprintf(stderr, _("fieldgate init: unexpected argument \"%s\"\n"), argv[optind]);
-    return optind < argc || !check_texts(o) ? -1 : 0;
+    struct scan_limits *limits = &o->search.limits;
+    const struct cmd_option options[] = {
+        {"bus", .take = take_bus, .arg = o},
+        {"broker", .text = &o->broker},
+        {"user", .text = &o->user},
+        {"password-file", .text = &o->password_file},
+        {"ca-file", .text = &o->ca_file},
+        {"id", .text = &o->id},
+        {"name", .text = &o->name},
+        {"language", .text = &o->language},
+        {"output", .text = &o->config.path},
+        {"every", .text = &o->every},
+        {"yes", 'y', .flag = &o->yes},
+        {"thorough", .flag = &o->search.thorough},
+        {"baud", .take = scan_take_bauds, .arg = limits},
+        {"format", .take = scan_take_formats, .arg = limits},
+        {"units", .take = scan_take_units, .arg = limits},
+        {"profiles", .text = &o->config.profile_dir},
+        {"runtime-dir", .text = &o->search.runtime_dir},
+        {NULL},
+    };
+    int code = cmd_options_take(argc, argv, &(struct cmd_syntax){.help = usage, .options = options});
+    return code == CMD_GO_ON && !check_texts(o) ? CMD_USAGE : code;
 }
 
 /* ---- the steps ---- */
@@ -448,9 +408,9 @@ int cmd_init(int argc, char **argv)
 {
     struct init_options o;
     struct init_ask a;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     if (!o.yes && isatty(STDIN_FILENO) != 1) {
         fprintf(stderr, _("fieldgate init: there is no terminal to ask on; say --yes and give the answers as "
                           "options (fieldgate init --help)\n"));
@@ -459,7 +419,7 @@ int cmd_init(int argc, char **argv)
     struct init_choice *c = calloc(1, sizeof *c);
     struct config *old = NULL;
     struct config_problems problems = {0};
-    int code = FG_ENOMEM;
+    code = FG_ENOMEM;
     if (config_load(&o.config, &old, &problems) < 0)
         old = NULL; /* there may be none, and it is written anew anyway */
     config_problems_free(&problems);

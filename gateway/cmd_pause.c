@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* cmd_pause - short orders to the running gateway: pause BUS TIME, resume BUS, poll DEVICE. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "cmd_options.h"
@@ -12,7 +13,6 @@
 struct order {
     const char *command, *runtime_dir;
     const char *arguments[2];
-    int count;
 };
 
 static void usage(FILE *out)
@@ -27,30 +27,20 @@ static void usage(FILE *out)
               "poll     the device is read as soon as possible, whatever its interval\n"));
 }
 
-static int parse_options(int argc, char **argv, int wanted, struct order *o)
+static int parse_options(int argc, char **argv, int words, struct order *o)
 {
-    static const struct option longs[] = {
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct order){.command = argv[0], .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "h", longs)) != -1;) {
-        if (c == 'r') {
-            o->runtime_dir = optarg;
-            continue;
-        }
-        usage(c == 'h' ? stdout : stderr);
-        return c == 'h' ? 1 : -1;
-    }
-    if (argc - optind != wanted) {
-        usage(stderr);
-        return -1;
-    }
-    for (int i = 0; i < wanted; i++)
-        o->arguments[i] = argv[optind + i];
-    return 0;
+    const struct cmd_option options[] = {{"runtime-dir", .text = &o->runtime_dir}, {NULL}};
+    return cmd_options_take(argc, argv,
+                            &(struct cmd_syntax){.help = usage,
+                                                 .options = options,
+                                                 .words = o->arguments,
+                                                 .words_least = words,
+                                                 .words_most = words,
+                                                 .words_hint = words == 2 ? _("name a bus, and for how long")
+                                                               : strcmp(argv[0], "poll") == 0
+                                                                   ? _("name one device")
+                                                                   : _("name one bus")});
 }
 
 static int give(const struct order *o, const char *key, int64_t for_ms)
@@ -70,9 +60,9 @@ int cmd_pause(int argc, char **argv)
     struct order o;
     struct err_note note = {0};
     int64_t for_ms;
-    int parsed = parse_options(argc, argv, 2, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, 2, &o);
+    if (code != CMD_GO_ON)
+        return code;
     if (config_duration_parse(o.arguments[1], COMMAND_PAUSE_MAX_MS, &for_ms, &note) < 0) {
         fprintf(stderr, "fieldgate pause: \"%s\": %s\n", o.arguments[1], note.text);
         return CMD_USAGE;
@@ -83,7 +73,7 @@ int cmd_pause(int argc, char **argv)
                 o.arguments[1]);
         return CMD_USAGE;
     }
-    int code = give(&o, "bus", for_ms);
+    code = give(&o, "bus", for_ms);
     if (code == CMD_DONE)
         printf(_("%s: paused for %s, its port is free; `fieldgate resume %s` ends it\n"), o.arguments[0],
                o.arguments[1], o.arguments[0]);
@@ -93,17 +83,17 @@ int cmd_pause(int argc, char **argv)
 int cmd_resume(int argc, char **argv)
 {
     struct order o;
-    int parsed = parse_options(argc, argv, 1, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, 1, &o);
+    if (code != CMD_GO_ON)
+        return code;
     return give(&o, "bus", 0);
 }
 
 int cmd_poll(int argc, char **argv)
 {
     struct order o;
-    int parsed = parse_options(argc, argv, 1, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, 1, &o);
+    if (code != CMD_GO_ON)
+        return code;
     return give(&o, "device", 0);
 }

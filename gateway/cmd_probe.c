@@ -37,50 +37,23 @@ static void usage(FILE *out)
 
 static int parse_options(int argc, char **argv, struct probe_options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"watch", no_argument, NULL, 'w'},
-        {"json", no_argument, NULL, 'j'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct probe_options){.config = {.path = CMD_DEFAULT_CONFIG},
                                 .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
-        switch (c) {
-        case 'c':
-            o->config.path = optarg;
-            break;
-        case 'p':
-            o->config.profile_dir = optarg;
-            break;
-        case 'r':
-            o->runtime_dir = optarg;
-            break;
-        case 'w':
-            o->watch = true;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return 1;
-        default:
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (argc - optind == 1) {
-        o->device = argv[optind];
-        return 0;
-    }
-    fprintf(stderr, _("fieldgate probe: name one device\n"));
-    usage(stderr);
-    return -1;
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config.path},
+        {"profiles", .text = &o->config.profile_dir},
+        {"runtime-dir", .text = &o->runtime_dir},
+        {"watch", .flag = &o->watch},
+        {"json", .flag = &o->json},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv,
+                            &(struct cmd_syntax){.help = usage,
+                                                 .options = options,
+                                                 .words = &o->device,
+                                                 .words_least = 1,
+                                                 .words_most = 1,
+                                                 .words_hint = _("name one device")});
 }
 
 /* ---- the report ---- */
@@ -305,15 +278,15 @@ static int probe_once(const struct probe_options *o)
 int cmd_probe(int argc, char **argv)
 {
     struct probe_options o;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     if (!o.watch)
         return probe_once(&o);
     for (;;) {
         if (isatty(STDOUT_FILENO) == 1 && !o.json)
             printf("\033[H\033[2J");
-        int code = probe_once(&o);
+        code = probe_once(&o);
         fflush(stdout);
         if (ferror(stdout) || code == CMD_CONFIG)
             return code;

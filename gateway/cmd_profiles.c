@@ -11,10 +11,9 @@
 #include "err.h"
 #include "text.h"
 
-struct arguments {
-    struct config_options options;
+struct profiles_options {
+    struct config_options config;
     const char *word; /* NULL: all */
-    bool help;
 };
 
 /* What stands in the table. */
@@ -42,32 +41,20 @@ static void print_help(FILE *out)
         CMD_DEFAULT_CONFIG);
 }
 
-/* False: wrong usage, which has been explained. */
-static bool parse_arguments(int argc, char **argv, struct arguments *ret)
+static int parse_options(int argc, char **argv, struct profiles_options *o)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"profiles", required_argument, NULL, 'p'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    *ret = (struct arguments){.options.path = CMD_DEFAULT_CONFIG};
-    optind = 0; /* main() has used getopt before */
-    int c;
-    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
-        if (c == 'c')
-            ret->options.path = optarg;
-        else if (c == 'p')
-            ret->options.profile_dir = optarg;
-        else if (c == 'h')
-            ret->help = true;
-        else
-            return false;
-    }
-    if (optind < argc)
-        ret->word = argv[optind++];
-    if (optind < argc)
-        fprintf(stderr, _("fieldgate profiles: unexpected \"%s\"; write one word, or several in quotes\n"),
-                argv[optind]);
-    return optind >= argc;
+    *o = (struct profiles_options){.config.path = CMD_DEFAULT_CONFIG};
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config.path},
+        {"profiles", .text = &o->config.profile_dir},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv,
+                            &(struct cmd_syntax){.help = print_help,
+                                                 .options = options,
+                                                 .words = &o->word,
+                                                 .words_most = 1,
+                                                 .words_hint = _("write one word, or several in quotes")});
 }
 
 static void print_problems(const struct config_problems *problems)
@@ -233,17 +220,17 @@ static void print_nothing(const struct config_folders *folders, const char *word
         fprintf(stderr, _("; `fieldgate profiles` lists all %zu\n"), count);
 }
 
-static int list(const struct arguments *args, const struct config_folders *folders, char **names,
+static int list(const struct profiles_options *o, const struct config_folders *folders, char **names,
                 size_t count, struct found *found, struct config_problems *problems)
 {
-    bool exact = is_one_of(args->word, names, count);
-    int err = look(folders, args->word, exact, names, count, found, problems);
+    bool exact = is_one_of(o->word, names, count);
+    int err = look(folders, o->word, exact, names, count, found, problems);
     if (err < 0)
         return err;
     config_problems_sort(problems, folders->list[0]);
     print_problems(problems);
     if (found->count == 0 && !exact)
-        print_nothing(folders, args->word, names, count);
+        print_nothing(folders, o->word, names, count);
     else if (exact && found->count == 1)
         err = print_sheet(folders, found->items[0]);
     else if (found->count > 0)
@@ -253,26 +240,22 @@ static int list(const struct arguments *args, const struct config_folders *folde
 
 int cmd_profiles(int argc, char **argv)
 {
-    struct arguments args;
-    if (!parse_arguments(argc, argv, &args) || args.help) {
-        print_help(args.help ? stdout : stderr);
-        return args.help ? CMD_DONE : CMD_USAGE;
-    }
+    struct profiles_options o;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     struct config_folders folders;
     struct config_problems problems = {0};
     struct found found = {0};
     char **names = NULL;
     size_t count = 0;
-    config_profile_folders(&args.options, &folders);
+    config_profile_folders(&o.config, &folders);
     int err = config_profile_names(folders.list, &names, &count);
     if (err == 0)
-        err = list(&args, &folders, names, count, &found, &problems);
+        err = list(&o, &folders, names, count, &found, &problems);
     if (err < 0)
         fprintf(stderr, "fieldgate profiles: %s\n", err_text(err));
-    int code = err < 0               ? CMD_FAILED
-               : problems.errors > 0 ? CMD_CONFIG
-               : found.count == 0    ? CMD_FAILED
-                                     : CMD_DONE;
+    code = err < 0 ? CMD_FAILED : problems.errors > 0 ? CMD_CONFIG : found.count == 0 ? CMD_FAILED : CMD_DONE;
     for (size_t i = 0; i < found.count; i++)
         config_profile_free(found.items[i]);
     free(found.items);

@@ -60,50 +60,18 @@ static void usage(FILE *out)
 
 static int parse_options(int argc, char **argv, struct run_options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"state-dir", required_argument, NULL, 's'},
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"debug", no_argument, NULL, 'd'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct run_options){.argv = argv - 1, /* main() passed us the tail of it */
                               .config_path = CMD_DEFAULT_CONFIG,
                               .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
-        switch (c) {
-        case 'c':
-            o->config_path = optarg;
-            break;
-        case 'p':
-            o->profile_dir = optarg;
-            break;
-        case 's':
-            o->state_dir = optarg;
-            break;
-        case 'r':
-            o->runtime_dir = optarg;
-            break;
-        case 'd':
-            o->debug = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return 1;
-        default:
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, _("fieldgate run: unexpected argument \"%s\"\n"), argv[optind]);
-        usage(stderr);
-        return -1;
-    }
-    return 0;
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config_path},
+        {"profiles", .text = &o->profile_dir},
+        {"state-dir", .text = &o->state_dir},
+        {"runtime-dir", .text = &o->runtime_dir},
+        {"debug", .flag = &o->debug},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv, &(struct cmd_syntax){.help = usage, .options = options});
 }
 
 /* ---- configuration ---- */
@@ -341,9 +309,9 @@ static bool fall_back(const struct run_options *o, struct run_config *rc)
 int cmd_run(int argc, char **argv)
 {
     struct run_options o;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     log_init(o.debug);
     umask(0027);
     prctl(PR_SET_NAME, CMD_PROCESS_NAME); /* after a restart on SIGHUP the kernel would say "exe" */
@@ -358,7 +326,7 @@ int cmd_run(int argc, char **argv)
     if (load_config(&o, &rc) < 0)
         return CMD_CONFIG;
     enum run_end end = RUN_STOP;
-    int code = run_gateway(&o, &rc, &signals, &end);
+    code = run_gateway(&o, &rc, &signals, &end);
     if (code == CMD_FAILED && fall_back(&o, &rc))
         code = run_gateway(&o, &rc, &signals, &end);
     config_free(rc.config);

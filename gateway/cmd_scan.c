@@ -40,76 +40,30 @@ static void usage(FILE *out)
           "TCP)\n"));
 }
 
-/* ---- options ---- */
-
-static bool take_option(int c, char *argument, struct scan_options *o)
-{
-    bool good = true;
-    switch (c) {
-    case 'c':
-        o->config.path = argument;
-        break;
-    case 'p':
-        o->config.profile_dir = argument;
-        break;
-    case 'r':
-        o->runtime_dir = argument;
-        break;
-    case 'b':
-    case 'f':
-    case 'u':
-    case 'w':
-        good = scan_limits_take(c, argument, &o->limits);
-        break;
-    case 'q':
-        o->limits.quick = true;
-        break;
-    case 's':
-        o->limits.single = true;
-        break;
-    default:
-        return false;
-    }
-    if (!good)
-        fprintf(stderr, _("fieldgate scan: \"%s\" is not understood\n"), argument);
-    return good;
-}
-
 static int parse_options(int argc, char **argv, struct scan_options *o)
 {
-    static const struct option longs[] = {
-        {"config", required_argument, NULL, 'c'},
-        {"profiles", required_argument, NULL, 'p'},
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"baud", required_argument, NULL, 'b'},
-        {"format", required_argument, NULL, 'f'},
-        {"units", required_argument, NULL, 'u'},
-        {"wait", required_argument, NULL, 'w'},
-        {"quick", no_argument, NULL, 'q'},
-        {"single", no_argument, NULL, 's'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o =
         (struct scan_options){.config = {.path = CMD_DEFAULT_CONFIG}, .runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "c:h", longs)) != -1;) {
-        if (c == 'h') {
-            usage(stdout);
-            return 1;
-        }
-        if (!take_option(c, optarg, o)) {
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (argc - optind != 1) {
-        fprintf(stderr, _("fieldgate scan: name one port, host or bus\n"));
-        usage(stderr);
-        return -1;
-    }
-    o->target = argv[optind];
-    return 0;
+    struct scan_limits *limits = &o->limits;
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o->config.path},
+        {"profiles", .text = &o->config.profile_dir},
+        {"runtime-dir", .text = &o->runtime_dir},
+        {"baud", .take = scan_take_bauds, .arg = limits},
+        {"format", .take = scan_take_formats, .arg = limits},
+        {"units", .take = scan_take_units, .arg = limits},
+        {"wait", .take = scan_take_wait, .arg = limits},
+        {"quick", .flag = &limits->quick},
+        {"single", .flag = &limits->single},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv,
+                            &(struct cmd_syntax){.help = usage,
+                                                 .options = options,
+                                                 .words = &o->target,
+                                                 .words_least = 1,
+                                                 .words_most = 1,
+                                                 .words_hint = _("name one port, host or bus")});
 }
 
 static int scan(struct scan_run *r, const struct scan_limits *limits)
@@ -127,9 +81,9 @@ static int scan(struct scan_run *r, const struct scan_limits *limits)
 int cmd_scan(int argc, char **argv)
 {
     struct scan_options o;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     struct scan_run r = {.runtime_dir = o.runtime_dir};
     sigemptyset(&r.signals);
     sigaddset(&r.signals, SIGINT);
@@ -142,7 +96,7 @@ int cmd_scan(int argc, char **argv)
         c = NULL; /* a port or host can be scanned without any configuration */
     config_problems_free(&problems);
     scan_find_place(o.target, c, &r.place);
-    int code = CMD_FAILED;
+    code = CMD_FAILED;
     r.findings.items = calloc(SCAN_FINDINGS_MAX, sizeof *r.findings.items);
     if (r.findings.items && scan_profiles_load(&o.config, &r.profiles) == 0)
         code = scan(&r, &o.limits);

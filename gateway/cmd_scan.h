@@ -64,8 +64,12 @@ struct scan_limits {
     bool quick, single;
 };
 
-/* The options --baud (b), --format (f), --units (u), --wait (w); false: not understood. */
-bool scan_limits_take(int option, char *argument, struct scan_limits *ret);
+/* The values of --baud, --format, --units and --wait, as cmd_options.h takes them; limits: struct
+ * scan_limits. */
+const char *scan_take_bauds(const char *value, void *limits);
+const char *scan_take_formats(const char *value, void *limits);
+const char *scan_take_units(const char *value, void *limits);
+const char *scan_take_wait(const char *value, void *limits);
 
 /* ---- the bus is ours while we hold it (cmd_scan_hold.c) ---- */
 

@@ -6,56 +6,65 @@
 #include "cmd_scan.h"
 #include "text.h"
 
-static bool parse_bauds(char *text, struct scan_limits *o)
-{
-    for (char *word; (word = strtok_r(text, ",", &text)) != NULL && o->baud_count < SCAN_LIST_MAX;)
-        o->bauds[o->baud_count++] = (int)strtol(word, NULL, 10);
-    return o->baud_count > 0;
-}
+enum { BAUD_MOST = 4000000 };
 
-static bool parse_formats(char *text, struct scan_limits *o)
+static bool take_bauds(const char *value, struct scan_limits *o)
 {
-    for (char *word; (word = strtok_r(text, ",", &text)) != NULL && o->format_count < SCAN_LIST_MAX;) {
-        if (strlen(word) != 3)
+    char *end = NULL;
+    for (o->baud_count = 0; o->baud_count < SCAN_LIST_MAX; value = end + 1) {
+        long baud = strtol(value, &end, 10);
+        if (end == value || baud < 1 || baud > BAUD_MOST || (*end != ',' && *end != '\0'))
             return false;
-        strcpy(o->formats[o->format_count++], word);
+        o->bauds[o->baud_count++] = (int)baud;
+        if (*end == '\0')
+            return true;
     }
-    return o->format_count > 0;
+    return false;
 }
 
-static bool parse_units(const char *text, struct scan_limits *o)
+const char *scan_take_bauds(const char *value, void *limits)
 {
+    return take_bauds(value, limits) ? NULL : _("speeds such as 4800,9600, eight at most");
+}
+
+static bool take_formats(const char *value, struct scan_limits *o)
+{
+    for (o->format_count = 0; o->format_count < SCAN_LIST_MAX; value += 4) {
+        if (strcspn(value, ",") != 3)
+            return false;
+        memcpy(o->formats[o->format_count], value, 3);
+        o->formats[o->format_count++][3] = '\0';
+        if (value[3] == '\0')
+            return true;
+    }
+    return false;
+}
+
+const char *scan_take_formats(const char *value, void *limits)
+{
+    return take_formats(value, limits) ? NULL : _("formats such as 8N1,8E1");
+}
+
+const char *scan_take_units(const char *value, void *limits)
+{
+    struct scan_limits *o = limits;
     char *end;
-    o->first_unit = o->last_unit = (int)strtol(text, &end, 10);
+    o->first_unit = o->last_unit = (int)strtol(value, &end, 10);
     if (*end == '-')
         o->last_unit = (int)strtol(end + 1, &end, 10);
     o->units_said = true;
-    return end != text && *end == '\0' && o->first_unit >= 0 && o->last_unit >= o->first_unit &&
-           o->last_unit <= 255;
+    bool good = end != value && *end == '\0' && o->first_unit >= 0 && o->last_unit >= o->first_unit &&
+                o->last_unit <= 255;
+    return good ? NULL : _("a number or a range from 0 to 255, such as 1-10");
 }
 
-static bool parse_wait(const char *text, struct scan_limits *o)
+const char *scan_take_wait(const char *value, void *limits)
 {
+    struct scan_limits *o = limits;
     char *end;
-    long ms = strtol(text, &end, 10);
+    long ms = strtol(value, &end, 10);
     o->wait_ms = (int)ms;
-    return strcmp(end, "ms") == 0 && ms >= 1 && ms <= 10000;
-}
-
-bool scan_limits_take(int option, char *argument, struct scan_limits *o)
-{
-    switch (option) {
-    case 'b':
-        return parse_bauds(argument, o);
-    case 'f':
-        return parse_formats(argument, o);
-    case 'u':
-        return parse_units(argument, o);
-    case 'w':
-        return parse_wait(argument, o);
-    default:
-        return false;
-    }
+    return strcmp(end, "ms") == 0 && ms >= 1 && ms <= 10000 ? NULL : _("1ms to 10000ms");
 }
 
 /* What profiles say of devices as they are delivered. */

@@ -23,29 +23,6 @@ static void print_help(FILE *out)
             CMD_DEFAULT_CONFIG);
 }
 
-/* -1: wrong usage, which has been explained; 1: only help is wanted. */
-static int parse_arguments(int argc, char **argv, struct config_options *ret)
-{
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"profiles", required_argument, NULL, 'p'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
-    *ret = (struct config_options){.path = CMD_DEFAULT_CONFIG};
-    optind = 0; /* main() has used getopt before */
-    int c;
-    while ((c = cmd_option(argc, argv, "c:h", options)) != -1) {
-        if (c == 'c')
-            ret->path = optarg;
-        else if (c == 'p')
-            ret->profile_dir = optarg;
-        else
-            return c == 'h' ? 1 : -1;
-    }
-    if (optind < argc)
-        fprintf(stderr, _("fieldgate show: unexpected \"%s\"; write --config FILE\n"), argv[optind]);
-    return optind < argc ? -1 : 0;
-}
-
 static int show(const struct config_options *options)
 {
     struct config_problems problems = {0};
@@ -72,10 +49,14 @@ static int show(const struct config_options *options)
 
 int cmd_show(int argc, char **argv)
 {
-    struct config_options options;
-    int wanted = parse_arguments(argc, argv, &options);
-    if (wanted == 0)
-        return show(&options);
-    print_help(wanted < 0 ? stderr : stdout);
-    return wanted < 0 ? CMD_USAGE : CMD_DONE;
+    struct config_options o = {.path = CMD_DEFAULT_CONFIG};
+    const struct cmd_option options[] = {
+        {"config", 'c', .text = &o.path},
+        {"profiles", .text = &o.profile_dir},
+        {NULL},
+    };
+    const struct cmd_syntax syntax = {
+        .help = print_help, .options = options, .words_hint = _("write --config FILE")};
+    int code = cmd_options_take(argc, argv, &syntax);
+    return code == CMD_GO_ON ? show(&o) : code;
 }

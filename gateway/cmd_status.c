@@ -33,43 +33,15 @@ static void usage(FILE *out)
 
 static int parse_options(int argc, char **argv, struct status_options *o)
 {
-    static const struct option longs[] = {
-        {"runtime-dir", required_argument, NULL, 'r'},
-        {"json", no_argument, NULL, 'j'},
-        {"watch", no_argument, NULL, 'w'},
-        {"all", no_argument, NULL, 'a'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
-    };
     *o = (struct status_options){.runtime_dir = CMD_DEFAULT_RUNTIME_DIR};
-    optind = 0;
-    for (int c; (c = cmd_option(argc, argv, "h", longs)) != -1;) {
-        switch (c) {
-        case 'r':
-            o->runtime_dir = optarg;
-            break;
-        case 'j':
-            o->json = true;
-            break;
-        case 'w':
-            o->watch = true;
-            break;
-        case 'a':
-            o->all = true;
-            break;
-        case 'h':
-            usage(stdout);
-            return 1;
-        default:
-            usage(stderr);
-            return -1;
-        }
-    }
-    if (optind < argc) {
-        fprintf(stderr, _("fieldgate status: unexpected argument \"%s\"\n"), argv[optind]);
-        return -1;
-    }
-    return 0;
+    const struct cmd_option options[] = {
+        {"runtime-dir", .text = &o->runtime_dir},
+        {"json", .flag = &o->json},
+        {"watch", .flag = &o->watch},
+        {"all", .flag = &o->all},
+        {NULL},
+    };
+    return cmd_options_take(argc, argv, &(struct cmd_syntax){.help = usage, .options = options});
 }
 
 /* ---- command ---- */
@@ -131,9 +103,9 @@ static int show_once(const struct status_options *o)
 int cmd_status(int argc, char **argv)
 {
     struct status_options o;
-    int parsed = parse_options(argc, argv, &o);
-    if (parsed)
-        return parsed > 0 ? CMD_DONE : CMD_USAGE;
+    int code = parse_options(argc, argv, &o);
+    if (code != CMD_GO_ON)
+        return code;
     if (!o.watch)
         return show_once(&o);
     for (;;) {

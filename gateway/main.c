@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "cmd_options.h"
 #include "text.h"
 
 struct command {
@@ -44,13 +45,17 @@ static void usage(FILE *out)
             CMD_DEFAULT_CONFIG);
 }
 
+static void version_usage(FILE *out)
+{
+    fprintf(out, _("usage: fieldgate version\n\nPrints the version of the program.\n"));
+}
+
 int cmd_version(int argc, char **argv)
 {
-    (void)argv;
-    if (argc > 1) {
-        fprintf(stderr, _("usage: fieldgate version\n"));
-        return CMD_USAGE;
-    }
+    const struct cmd_option none[] = {{NULL}};
+    int code = cmd_options_take(argc, argv, &(struct cmd_syntax){.help = version_usage, .options = none});
+    if (code != CMD_GO_ON)
+        return code;
     printf("fieldgate %s\n", FG_VERSION);
     return CMD_DONE;
 }
