@@ -37,11 +37,11 @@ HEADERS := $(wildcard gateway/*.h drivers/*.h)
 OBJ     := $(SRC:%.c=$(B)/%.o)
 LIBOBJ  := $(filter-out $(B)/gateway/main.o,$(OBJ))
 UNIT    := $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
-# The store's benchmark counts allocations, which sanitizers would not have. `make check` builds it too, so that it
-# keeps up with store.h.
-STORE_BENCH := $(B)/bench/bench_store $(B)/bench/bare_sqlite
+# These count allocations, which sanitizers would not have. `make check` builds them too, so that they
+# keep up with store.h.
+STORE_BENCH := $(B)/bench/bench_store $(B)/bench/bare_sqlite $(B)/bench/count_alloc.so
 SIMS    := $(patsubst tests/%.c,$(B)/%,$(filter-out %/unit_table.c,$(wildcard tests/sim/*.c tests/bench/*.c)))
-SIMS    := $(filter-out $(STORE_BENCH),$(SIMS))
+SIMS    := $(filter-out $(STORE_BENCH) $(B)/bench/count_alloc,$(SIMS))
 LANGUAGES := $(patsubst po/%.po,%,$(wildcard po/*.po))
 CATALOGS  := $(LANGUAGES:%=$(B)/locale/%/LC_MESSAGES/fieldgate.mo)
 C_FILES := $(SRC) $(HEADERS) $(wildcard tests/unit/*.[ch] tests/tools/*.[ch] tests/faults/*.[ch] tests/sim/*.[ch] tests/bench/*.[ch])
@@ -113,6 +113,10 @@ $(B)/bench/bench_store: tests/bench/bench_store.c tests/bench/bench_values.h $(B
 $(B)/bench/bare_paho: tests/bench/bare_paho.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lpaho-mqtt3as -lpthread
+
+$(B)/bench/count_alloc.so: tests/bench/count_alloc.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
 $(B)/bench/%: tests/bench/%.c $(B)/settings
 	@mkdir -p $(@D)

@@ -9,13 +9,12 @@ import os
 import shutil
 import subprocess
 import tempfile
-import threading
 import time
 
 import settings as config_file
 from broker import Broker
 from daemon import Daemon
-from table import LONG, RUNS, in_folder, say
+from table import LONG, RUNS, in_folder, say, side_by_side
 from wire_line import WireLine, WireTcp, program
 
 UNITS = 10  # on the serial line
@@ -95,22 +94,7 @@ def pin(core, *pids):
 
 def in_parallel(function, times):
     """Runs it so many times at once, for what takes minutes and next to no processor time."""
-    results, errors = [None] * times, []
-
-    def one(i):
-        try:
-            results[i] = in_folder(function)
-        except Exception as error:  # told below
-            errors.append(error)
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
+    return side_by_side([lambda: in_folder(function)] * times)
 
 
 # -- the results

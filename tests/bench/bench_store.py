@@ -8,10 +8,9 @@ import json
 import os
 import statistics
 import subprocess
-import threading
 
 from daemon import ROOT
-from table import LONG, RUNS, in_folder, say
+from table import LONG, RUNS, in_folder, say, side_by_side
 from wire_line import program
 
 BUILD = os.path.join(ROOT, "build")
@@ -30,26 +29,6 @@ def run(name, *argv):
 
 def below_build(function, *arguments):
     return in_folder(function, *arguments, below=BUILD)
-
-
-def side_by_side(functions):
-    """The results of all, run at once: for what waits most of its time."""
-    results, errors = [None] * len(functions), []
-
-    def one(i):
-        try:
-            results[i] = functions[i]()
-        except Exception as error:  # told below
-            errors.append(error)
-
-    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(functions))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[0]
-    return results
 
 
 # -- the cases

@@ -11,6 +11,7 @@ import shutil
 import statistics
 import sys
 import tempfile
+import threading
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
@@ -26,6 +27,26 @@ def in_folder(function, *arguments, below=None):
         return function(folder, *arguments)
     finally:
         shutil.rmtree(folder)
+
+
+def side_by_side(functions):
+    """The results of all, run at once: for what waits most of its time."""
+    results, errors = [None] * len(functions), []
+
+    def one(i):
+        try:
+            results[i] = functions[i]()
+        except Exception as error:  # told below
+            errors.append(error)
+
+    threads = [threading.Thread(target=one, args=(i,)) for i in range(len(functions))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results
 
 
 def machine():

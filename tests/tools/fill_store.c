@@ -33,7 +33,7 @@
 struct fill {
     struct config *config;
     struct buf layout;
-    struct store_uplink uplinks[8];
+    struct store_uplink uplinks[128];
     struct store *store;
     int64_t first_ms, period_ms;
     uint64_t rounds; /* a day */
