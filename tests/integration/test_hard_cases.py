@@ -74,12 +74,12 @@ def test_live_readings_are_never_late_while_a_backlog_drains_slowly(stage):
     assert len(late) > 100 and max(age for age, _ in late) < 5000, max(late, key=lambda pair: pair[0])
 
 
-@pytest.mark.parametrize("options", (["max_inflight_messages 1"], ["max_packet_size 1500"], ["max_keepalive 10"]))
-def test_a_narrow_broker_gets_everything_all_the_same(stage, options):
+@pytest.mark.parametrize("option", ("max_inflight_messages 1", "max_packet_size 1500", "max_keepalive 10"))
+def test_a_narrow_broker_gets_everything_all_the_same(stage, option):
     stage.counter_farm(2)
-    stage.start_broker(extra=options)
+    stage.start_broker(extra=[option])
     stage.subscribe()
-    stage.configure(every="100ms")
+    stage.configure(uplinks=[config_file.uplink(stage.broker.url, keepalive="60s")], every="100ms")
     stage.start_daemon()
     stage.subscriber.sample("counter-1")
     stage.broker.stop()
@@ -87,6 +87,8 @@ def test_a_narrow_broker_gets_everything_all_the_same(stage, options):
     stage.broker.start()
     report = stage.wait_balanced(30)
     assert report.dropped == 0
+    if option == "max_keepalive 10":
+        assert ", k10)" in stage.broker.log(), "the last CONNECT carries what this broker demands"
 
 
 def test_version_3_1_1_delivers_too(stage):

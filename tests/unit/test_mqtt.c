@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mqtt_world.h"
 
+#include "../../gateway/uplink_command.h"
+
 /* Each test uses topics of its own. */
 struct world {
     struct quick quick;
@@ -381,7 +383,46 @@ static void a_connection_asks_for_a_session_that_ends_with_it(void **state)
     }
 }
 
+/* MQTT 5.0, 3.1.2.11: beside the Maximum Packet Size (39) nothing is asked for. In particular no Session
+ * Expiry Interval (17): commands given while we are away are not kept for us. No Receive Maximum (33) either:
+ * Paho acknowledges what comes in before it is read, so it would bound nothing. */
+static void a_connection_that_hears_commands_bounds_their_size_and_asks_for_nothing_else(void **state)
+{
+    (void)state;
+    static const char PROPERTIES[] = {5, 0x27, 0x00, 0x02, 0x00, 0x00};
+    struct mqtt_options o = options_of("hears", 5);
+    struct mqtt_fake f = {.connack = MQTT_FAKE_CONNACK5, .connack_len = 5};
+
+    o.max_incoming = UPLINK_COMMAND_PACKET_MAX;
+    mqtt_fake_start(&f);
+    struct mqtt *m = client_with(&o);
+    begin(m, "mqtt", "127.0.0.1", f.port);
+    expect(m, MQTT_CONNECTED);
+    mqtt_free(m);
+    mqtt_fake_stop(&f);
+    assert_int_equal(f.first[9] & 2, 2); /* clean start */
+    assert_memory_equal(&f.first[12], PROPERTIES, sizeof(PROPERTIES));
+}
+
+/* The second CONNECT carries what the broker demanded (Server Keep Alive, property 19): see bytes 10 and 11.
+ */
 static void a_shorter_keepalive_of_the_broker_is_used_before_the_connection_is_reported(void **state)
+{
+    (void)state;
+    struct mqtt *m = client("keepalive", 5);
+    struct mqtt_fake f = {.connack = "\x20\x06\x00\x00\x03\x13\x00\x0a", .connack_len = 8};
+
+    mqtt_fake_start(&f);
+    begin(m, "mqtt", "127.0.0.1", f.port);
+    assert_int_equal(expect(m, MQTT_CONNECTED).keepalive_ms, 10000);
+    mqtt_free(m);
+    mqtt_fake_stop(&f);
+    assert_int_equal(atomic_load(&f.served), 2);
+    assert_int_equal(f.first[10], 0);
+    assert_int_equal(f.first[11], 10);
+}
+
+static void a_real_broker_keeps_who_uses_the_keepalive_it_demands(void **state)
 {
     struct world *w = *state;
     struct mqtt *m = client("keepalive", 5);
@@ -474,7 +515,9 @@ int main(void)
         TEST(a_second_client_of_the_same_id_ends_the_first),
         TEST(a_broker_that_ends_the_connection_is_quoted),
         TEST(a_connection_asks_for_a_session_that_ends_with_it),
+        TEST(a_connection_that_hears_commands_bounds_their_size_and_asks_for_nothing_else),
         TEST(a_shorter_keepalive_of_the_broker_is_used_before_the_connection_is_reported),
+        TEST(a_real_broker_keeps_who_uses_the_keepalive_it_demands),
         TEST(a_wake_ends_a_wait_once),
     };
     if (access(BROKER_PROGRAM, X_OK) != 0) {
