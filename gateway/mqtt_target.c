@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "mqtt_names.h"
@@ -126,17 +127,24 @@ int mqtt_target_set(struct mqtt_target *t, const char *text, const char *user, c
     return 0;
 }
 
-/* Paho would only say that the connection failed. */
+/* Paho would only say that the connection failed. The configuration has seen a key that everybody can read,
+ * but the file may have become so since. */
 static int check_files(const struct mqtt_target *t, struct err_note *note)
 {
     static const char *const NAMES[] = {"ca_file", "cert_file", "key_file"};
     const char *const paths[] = {t->options.ca_file, t->options.cert_file, t->options.key_file};
+    struct stat st;
 
     for (size_t i = 0; t->now->url.tls && i < sizeof(paths) / sizeof(paths[0]); i++) {
         if (paths[i] != NULL && access(paths[i], R_OK) != 0)
             return err_note(note, FG_EIO, "%s %s: %s; check that it exists and that the service may read it",
                             NAMES[i], paths[i], text_errno(errno));
     }
+    if (t->now->url.tls && t->options.key_file != NULL && stat(t->options.key_file, &st) == 0 &&
+        (st.st_mode & S_IRWXO) != 0)
+        return err_note(note, FG_EINVALID,
+                        "key_file %s: everybody on this machine can read the file; run chmod 600 on it",
+                        t->options.key_file);
     return 0;
 }
 

@@ -39,7 +39,7 @@ void mqtt_target_fini(struct mqtt_target *t);
 /* Remembers of a few brokers which address is next and what keepalive they demanded. */
 int mqtt_target_set(struct mqtt_target *t, const char *url, const char *user, const char *password,
                     const struct mqtt_will *will, struct err_note *note);
-/* Checks that the files can be read, and resolves the name. */
+/* Checks that the files can be read, the key not by everybody, and resolves the name. */
 int mqtt_target_find(struct mqtt_target *t, struct err_note *note);
 /* What Paho is to connect to. */
 void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size);

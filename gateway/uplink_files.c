@@ -9,15 +9,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
-/* Reads at most cap bytes; the number read, or -1 with errno. */
-static ssize_t read_some(const char *path, char *bytes, size_t cap)
+/* Reads at most cap bytes; the number read, or -1 with errno. ret_mode may be NULL. */
+static ssize_t read_some(const char *path, char *bytes, size_t cap, mode_t *ret_mode)
 {
+    struct stat st = {0};
     size_t got = 0;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return -1;
+    if (ret_mode && fstat(fd, &st) == 0)
+        *ret_mode = st.st_mode;
     while (got < cap) {
         ssize_t n = read(fd, bytes + got, cap - got);
         if (n < 0 && errno == EINTR)
@@ -40,13 +44,17 @@ int uplink_password_read(const char *path, struct buf *out, struct err_note *not
 {
     char text[UPLINK_PASSWORD_MAX + 2];
     int result = 0;
-    ssize_t n = read_some(path, text, sizeof text);
+    mode_t mode = S_IRWXO; /* until it is known */
+    ssize_t n = read_some(path, text, sizeof text, &mode);
     buf_reset(out);
     if (n < 0)
         return err_note(note, errno == ENOENT ? FG_ENOTFOUND : FG_EIO, "%s: %s", path, text_errno(errno));
     if (n > 0 && text[n - 1] == '\n')
         n--;
-    if (n > UPLINK_PASSWORD_MAX)
+    if ((mode & S_IRWXO) != 0)
+        result = err_note(note, FG_EINVALID,
+                          "%s: everybody on this machine can read the file; run chmod 600 on it", path);
+    else if (n > UPLINK_PASSWORD_MAX)
         result = err_note(note, FG_EINVALID, "%s: longer than %d bytes, so it is no password", path,
                           UPLINK_PASSWORD_MAX);
     else if (memchr(text, '\0', (size_t)n))
@@ -68,7 +76,7 @@ uint64_t uplink_connection_read(const char *state_dir, const char *name)
     char path[PATH_MAX], text[32];
     if (connection_path(state_dir, name, "", path) < 0)
         return 0;
-    ssize_t n = read_some(path, text, sizeof text - 1);
+    ssize_t n = read_some(path, text, sizeof text - 1, NULL);
     if (n <= 0)
         return 0;
     text[n] = '\0';

@@ -14,7 +14,8 @@
 
 #define UPLINK_PASSWORD_MAX 4096
 
-/* Replaces out by the content of the file without its last newline. The note never shows the content. */
+/* Replaces out by the content of the file without its last newline. The note never shows the content. A file
+ * that everybody can read is refused, as it is in the configuration: it may have become so since. */
 int uplink_password_read(const char *path, struct buf *out, struct err_note *note);
 
 /* state_dir/uplink-NAME.connection: the highest number that may have been used, in decimal, replaced

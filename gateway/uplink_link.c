@@ -129,8 +129,8 @@ static bool read_password(struct uplink_link *l)
     if (strcmp(l->credential_said, text) != 0)
         log_line(
             LOG_PRI_ERROR, "FG-LINK-CREDENTIAL",
-            "uplink=%s: the password cannot be read: %s; put it there, readable for the service; it is tried "
-            "again by itself",
+            "uplink=%s: the password cannot be used: %s; put it there, readable for the service alone; it is "
+            "tried again by itself",
             l->options->name, note.text);
     set_text(l->credential_said, text);
     return false;

@@ -53,6 +53,7 @@ static inline void cert_write(const struct cert *c, const char *dir, const char 
     snprintf(path, sizeof(path), "%s/%s.key", dir, name);
     f = fopen(path, "w");
     assert_non_null(f);
+    assert_int_equal(fchmod(fileno(f), 0600), 0);
     assert_int_equal(PEM_write_PrivateKey(f, c->key, NULL, NULL, 0, NULL, NULL), 1);
     fclose(f);
 }

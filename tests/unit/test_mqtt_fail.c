@@ -2,6 +2,8 @@
 #include "certs.h"
 #include "mqtt_world.h"
 
+#include <sys/stat.h>
+
 struct world {
     struct quick quick;
     struct broker plain;  /* anonymous, or user farm with password rice */
@@ -186,6 +188,26 @@ static void a_client_certificate_opens_a_broker_that_wants_one(void **state)
     mqtt_free(m);
 }
 
+/* The configuration refuses it, but files are read at each connect. */
+static void a_key_that_has_become_readable_for_everybody_is_not_used(void **state)
+{
+    struct world *w = *state;
+    struct mqtt *m = tls_client("open-key", &w->mutual, "ca.crt", "client");
+    char key[160];
+
+    broker_path(&w->mutual, "client.key", key, sizeof(key));
+    begin(m, "mqtts", "localhost", w->mutual.port);
+    expect(m, MQTT_CONNECTED);
+    assert_int_equal(chmod(key, 0604), 0);
+    begin(m, "mqtts", "localhost", w->mutual.port);
+    struct mqtt_event e = expect(m, MQTT_FAILED);
+    expect_text(e.text, "client.key: everybody on this machine can read the file; run chmod 600 on it");
+    assert_int_equal(chmod(key, 0600), 0);
+    begin(m, "mqtts", "localhost", w->mutual.port);
+    expect(m, MQTT_CONNECTED);
+    mqtt_free(m);
+}
+
 static void one_client_can_change_between_tls_and_plain(void **state)
 {
     struct world *w = *state;
@@ -290,6 +312,7 @@ int main(void)
         cmocka_unit_test(tls_for_another_host_fails_with_a_hint_at_the_name),
         cmocka_unit_test(a_missing_ca_file_is_named),
         cmocka_unit_test(a_client_certificate_opens_a_broker_that_wants_one),
+        cmocka_unit_test(a_key_that_has_become_readable_for_everybody_is_not_used),
         cmocka_unit_test(one_client_can_change_between_tls_and_plain),
         cmocka_unit_test(a_websocket_works),
     };

@@ -21,6 +21,47 @@ static void the_next_url_is_tried_when_the_first_is_dead(void **state)
     assert_string_equal(link_status(f).url, f->url);
 }
 
+static void put_password(struct fixture *f, mode_t mode)
+{
+    char fresh[160];
+    snprintf(fresh, sizeof fresh, "%s.new", f->password);
+    FILE *file = fopen(fresh, "w");
+    assert_non_null(file);
+    assert_int_equal(fchmod(fileno(file), mode), 0);
+    fputs("pa55\n", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(rename(fresh, f->password), 0);
+}
+
+/* The configuration refuses such a file, but the password is read at each connect. */
+static void a_password_that_has_become_readable_for_everybody_is_not_used(void **state)
+{
+    struct fixture *f = *state;
+    snprintf(f->password, sizeof f->password, "%s/secret", f->dir);
+    f->options.username = "gw";
+    f->options.password_path = f->password;
+    put_password(f, 0600);
+    start_broker(f, OPEN);
+    append(f, 10);
+    keep_log(f);
+    start_uplink(f);
+    until_delivered(f);
+    assert_int_equal(chmod(f->password, 0644), 0);
+    broker_kill(&f->broker);
+    append(f, 10);
+    broker_again(&f->broker);
+    WATCH_UNTIL(&f->watch,
+                strstr(link_status(f).reason, "secret: everybody on this machine can read") != NULL);
+    until_committed(f);
+    assert_int_equal(progress(f).waiting, 10);
+    assert_int_equal(logged(f, "FG-LINK-CREDENTIAL"), 1);
+    assert_int_equal(logged(f, "chmod 600"), 1);
+    assert_int_equal(chmod(f->password, 0600), 0);
+    until_delivered(f);
+    check_ledger(f, true);
+    assert_int_equal(logged(f, "pa55"), 0);
+}
+
 static void a_missing_password_is_told_and_taken_up_when_it_appears(void **state)
 {
     struct fixture *f = *state;
@@ -33,10 +74,7 @@ static void a_missing_password_is_told_and_taken_up_when_it_appears(void **state
     start_uplink(f);
     WATCH_UNTIL(&f->watch, strstr(link_status(f).reason, "secret: No such file") != NULL);
     assert_int_equal(progress(f).delivered, 0);
-    FILE *file = fopen(f->password, "w");
-    assert_non_null(file);
-    fputs("pa55\n", file);
-    assert_int_equal(fclose(file), 0);
+    put_password(f, 0600);
     until_delivered(f);
     check_ledger(f, false);
     assert_int_equal(logged(f, "FG-LINK-CREDENTIAL"), 1);
@@ -174,6 +212,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         UPLINK_TEST(the_next_url_is_tried_when_the_first_is_dead),
         UPLINK_TEST(a_missing_password_is_told_and_taken_up_when_it_appears),
+        UPLINK_TEST(a_password_that_has_become_readable_for_everybody_is_not_used),
         UPLINK_TEST(stopping_works_while_nobody_answers),
         UPLINK_TEST(options_that_cannot_work_are_refused),
         UPLINK_TEST(a_failure_is_logged_once_however_often_it_is_tried),
