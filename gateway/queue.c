@@ -87,8 +87,9 @@ static void take(struct queue *q, void *dst, size_t len)
     size_t first = len < q->capacity - q->begin ? len : q->capacity - q->begin;
     memcpy(dst, q->bytes + q->begin, first);
     memcpy((unsigned char *)dst + first, q->bytes, len - first);
-    q->begin = (q->begin + len) % q->capacity;
     q->used -= len;
+    /* An empty ring begins again: only as much of it is ever touched as has waited at once. */
+    q->begin = q->used > 0 ? (q->begin + len) % q->capacity : 0;
 }
 
 int queue_push(struct queue *q, const void *head, size_t head_len, const void *tail, size_t tail_len)

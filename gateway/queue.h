@@ -3,7 +3,8 @@
  * queue - a bounded queue of byte messages from many threads to one.
  *
  * Threads    queue_push() from any thread; queue_pop() from one thread.
- * Ownership  Bytes are copied in and out; one allocation at queue_new(), none afterwards.
+ * Ownership  Bytes are copied in and out; one allocation at queue_new(), none afterwards; of it only so much
+ *            is ever touched as has waited at once.
  * Errors     FG_EFULL when a message does not fit now, FG_EINVALID when it never can (queue_max_message()),
  *            FG_ECLOSED after queue_close().
  */

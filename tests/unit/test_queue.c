@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,6 +105,36 @@ static void messages_survive_wrapping_at_every_place(void **state)
         for (int i = 0; i < n; i++)
             assert_int_equal(got[i], (unsigned char)expected++);
     }
+    queue_free(q);
+}
+
+/* KiB of this process that no file backs. */
+static long anonymous_kb(void)
+{
+    char line[256];
+    long kb = -1;
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof(line), f))
+        sscanf(line, "Anonymous: %ld", &kb);
+    fclose(f);
+    return kb;
+}
+
+/* Otherwise the memory of a daemon grows for hours, until the ring has come round once. */
+static void a_queue_takes_memory_for_what_waits_not_for_what_has_passed(void **state)
+{
+    (void)state;
+    static char message[4096], got[4 << 20];
+    struct queue *q = queue_new(16 << 20);
+    assert_non_null(q);
+    memset(got, 1, sizeof(message)); /* touched before anything is compared */
+    long before = anonymous_kb();
+    for (size_t passed = 0; passed < 8 << 20; passed += sizeof(message)) {
+        assert_int_equal(queue_push(q, message, sizeof(message), NULL, 0), 0);
+        assert_int_equal(queue_pop(q, got, sizeof(got), INT64_MAX), (int)sizeof(message));
+    }
+    assert_true(anonymous_kb() < before + 2048);
     queue_free(q);
 }
 
@@ -233,6 +264,7 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_and_keeps_what_it_has),
         cmocka_unit_test(a_message_that_can_never_fit_is_an_error_of_its_own),
         cmocka_unit_test(messages_survive_wrapping_at_every_place),
+        cmocka_unit_test(a_queue_takes_memory_for_what_waits_not_for_what_has_passed),
         cmocka_unit_test(a_closed_queue_gives_out_what_it_holds_and_then_says_so),
         cmocka_unit_test(a_wake_counts_once_and_loses_no_message),
         cmocka_unit_test(a_waiting_reader_is_woken_by_a_push_a_close_and_a_wake),
