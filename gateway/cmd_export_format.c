@@ -253,21 +253,11 @@ static void add_array(struct writer *w)
     }
 }
 
-static bool is_word(const struct store_export_record *r)
-{
-    if (r->body_len < 3 || r->body[0] != '"' || r->body[r->body_len - 1] != '"')
-        return false;
-    for (size_t i = 1; i + 1 < r->body_len; i++)
-        if (!(r->body[i] >= 'a' && r->body[i] <= 'z') && r->body[i] != '_')
-            return false;
-    return true;
-}
-
 static void add_failed(struct writer *w)
 {
     struct line l = {.value = word(""), .doubtful = word("")};
     struct sample_element body = {w->record->body, w->record->body_len};
-    l.quality = is_word(w->record) ? inside(body) : word(quality_word(QUALITY_CONFIG_ERROR));
+    l.quality = sample_is_word(body.text, body.len) ? inside(body) : word(quality_word(QUALITY_CONFIG_ERROR));
     size_t points = w->layout ? layout_point_count(w->layout, w->record->device) : 0;
     for (size_t i = 0; i < points; i++) {
         name_line(w, i, &l);

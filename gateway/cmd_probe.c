@@ -197,7 +197,7 @@ static const struct config_device *find_device(const struct config *c, const cha
 static int probe_device(const struct probe_options *o, const struct config *c, const struct config_device *d)
 {
     const struct config_bus *bus = &c->buses[d->bus];
-    struct modbus_device_options device = gateway_device_options(d);
+    struct modbus_device_options device = config_device_options(d);
     struct driver *driver;
     struct err_note note = {0};
     struct buf out = BUF_INIT;

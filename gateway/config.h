@@ -174,6 +174,8 @@ void config_problems_print(const struct config_problems *p, struct buf *out);
 
 /* Replaces {gateway}, {uplink} and {label.NAME} in topics and client ids, once the gateway's id is known. */
 int config_expand(struct config *c, const char *gateway_id);
+/* The driver's view of a device, which borrows its texts and points. */
+struct modbus_device_options config_device_options(const struct config_device *d);
 /* What the enabled devices of a bus need of its time, with usual latencies. FG_ENOTFOUND without any. */
 int config_bus_load(const struct config *c, size_t bus, struct busload *ret);
 /* With report rules traffic depends on what is measured: everything changes all the time, or nothing ever. */

@@ -25,17 +25,24 @@ static void fini(struct bus_view *v)
     free(v->due);
 }
 
+struct modbus_device_options config_device_options(const struct config_device *d)
+{
+    return (struct modbus_device_options){
+        .name = d->name,
+        .unit = d->unit,
+        .line = d->line,
+        .timeout_ms = d->timeout_ms,
+        .gap_ms = d->gap_ms,
+        .max_registers = d->max_registers,
+        .max_hole = d->max_hole,
+        .points = d->points,
+        .point_count = d->point_count,
+    };
+}
+
 static void add_device(struct bus_view *v, const struct config_device *d, int64_t *every)
 {
-    v->devices[v->count] = (struct modbus_device_options){.name = d->name,
-                                                          .unit = d->unit,
-                                                          .line = d->line,
-                                                          .timeout_ms = d->timeout_ms,
-                                                          .gap_ms = d->gap_ms,
-                                                          .max_registers = d->max_registers,
-                                                          .max_hole = d->max_hole,
-                                                          .points = d->points,
-                                                          .point_count = d->point_count};
+    v->devices[v->count] = config_device_options(d);
     for (size_t i = 0; i < d->point_count; i++)
         every[i] = d->points[i].every_ms;
     v->intervals[v->count++] = (struct busload_device){

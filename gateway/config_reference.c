@@ -5,24 +5,13 @@
 #include "config.h"
 #include "config_number.h"
 #include "config_tables.h"
+#include "config_value.h"
 #include "text.h"
 
 static void add_words(const struct config_word *words, struct buf *out)
 {
     for (const struct config_word *w = words; w->word; w++)
         buf_addf(out, "%s`%s`", w > words ? ", " : "", w->word);
-}
-
-static void add_bound(const struct config_key *key, int64_t value, struct buf *out)
-{
-    if (key->kind == CONFIG_DURATION)
-        config_duration_show(value, out);
-    else if (key->kind == CONFIG_SIZE || key->kind == CONFIG_RATE)
-        config_size_show(value, out);
-    else
-        buf_add_int(out, value);
-    if (key->kind == CONFIG_RATE)
-        buf_adds(out, "/s");
 }
 
 static const char *kind_words(enum config_kind kind)
@@ -85,9 +74,9 @@ static void add_value(const struct config_key *key, struct buf *out)
     bool number = key->kind != CONFIG_TEXT && key->kind != CONFIG_TEXTS;
     if (key->max > 0 && number) {
         buf_adds(out, ", ");
-        add_bound(key, key->min, out);
+        config_value_show_number(key, key->min, out);
         buf_adds(out, " to ");
-        add_bound(key, key->max, out);
+        config_value_show_number(key, key->max, out);
     }
 }
 

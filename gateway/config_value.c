@@ -79,8 +79,7 @@ static int put_text(const struct config_key *key, void *base, const char *text)
     return 0;
 }
 
-/* A number as a person would write it for this kind. */
-static void show_number(const struct config_key *key, int64_t value, struct buf *out)
+void config_value_show_number(const struct config_key *key, int64_t value, struct buf *out)
 {
     if (key->kind == CONFIG_DURATION)
         config_duration_show(value, out);
@@ -95,8 +94,8 @@ static void show_number(const struct config_key *key, int64_t value, struct buf 
 static int out_of_bounds(const struct config_key *key, bool small, struct err_note *note)
 {
     struct buf from = BUF_INIT, to = BUF_INIT;
-    show_number(key, key->min, &from);
-    show_number(key, key->max, &to);
+    config_value_show_number(key, key->min, &from);
+    config_value_show_number(key, key->max, &to);
     int err = FG_ENOMEM;
     if (buf_ok(&from) && buf_ok(&to))
         err = err_note(note, FG_EINVALID,

@@ -17,6 +17,8 @@
 int config_value_parse(const struct config_key *key, const char *text, void *base, struct err_note *note);
 /* The value as YAML: config_value_parse() reads it back to the same. */
 void config_value_show(const struct config_key *key, const void *base, struct buf *out);
+/* A number as a person would write it for this kind of key. */
+void config_value_show_number(const struct config_key *key, int64_t value, struct buf *out);
 /* Nothing was given: zero, NULL, no entries. Never true for keys that are always shown or have a default. */
 bool config_value_absent(const struct config_key *key, const void *base);
 /* FG_EINVALID, and the note lists the words and the one that may have been meant. */

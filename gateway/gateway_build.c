@@ -58,21 +58,6 @@ static void describe_where(const struct config_bus *b, char *ret, size_t cap)
         snprintf(ret, cap, "%s:%d", b->host, b->tcp_port);
 }
 
-struct modbus_device_options gateway_device_options(const struct config_device *d)
-{
-    return (struct modbus_device_options){
-        .name = d->name,
-        .unit = d->unit,
-        .line = d->line,
-        .timeout_ms = d->timeout_ms,
-        .gap_ms = d->gap_ms,
-        .max_registers = d->max_registers,
-        .max_hole = d->max_hole,
-        .points = d->points,
-        .point_count = d->point_count,
-    };
-}
-
 /* Fills the driver's and the poller's view of the devices of one bus. */
 static void describe_devices(const struct config *c, size_t bus, struct modbus_device_options *modbus,
                              struct bus_parts *parts)
@@ -84,7 +69,7 @@ static void describe_devices(const struct config *c, size_t bus, struct modbus_d
         if (!d->enabled)
             continue;
         if (d->bus == bus) {
-            modbus[at] = gateway_device_options(d);
+            modbus[at] = config_device_options(d);
             parts->devices[at] = (struct poller_device){
                 .name = d->name,
                 .unit = d->unit,

@@ -60,9 +60,7 @@ int gateway_build_buses(struct gateway *g, struct err_note *note);
 int gateway_build_store(struct gateway *g, struct err_note *note);
 int gateway_build_uplinks(struct gateway *g, struct err_note *note);
 bool gateway_clock_trusted(void *gateway);
-/* The driver's view of a device, and a driver for some devices of a bus; also for commands that talk to a
- * device without a gateway. */
-struct modbus_device_options gateway_device_options(const struct config_device *d);
+/* A driver for some devices of a bus; also for commands that talk to a device without a gateway. */
 int gateway_open_driver(const struct config_bus *b, const struct modbus_device_options *devices, size_t count,
                         struct driver **ret, struct err_note *note);
 /* From any thread while the parts live. */

@@ -168,16 +168,6 @@ static bool is_array(const struct store_record *r)
     return cursor == end;
 }
 
-static bool is_word(const struct store_record *r)
-{
-    if (r->body_len < 3 || r->body[0] != '"' || r->body[r->body_len - 1] != '"')
-        return false;
-    for (size_t i = 1; i + 1 < r->body_len; i++)
-        if (!(r->body[i] >= 'a' && r->body[i] <= 'z') && r->body[i] != '_')
-            return false;
-    return true;
-}
-
 /* The device is not in the layout (its text is lost): the readings have no names, but they are not lost. */
 static void add_nameless(struct buf *out, const struct store_record *r)
 {
@@ -200,7 +190,7 @@ static void add_sample(struct buf *out, const struct layout *layout, const struc
     add_string(out, "device", device);
     if (r->body_len > 0 && r->body[0] == '[') {
         add_readings(out, layout, r);
-    } else if (is_word(r)) {
+    } else if (sample_is_word(r->body, r->body_len)) {
         buf_add_key(out, "failed");
         buf_add(out, r->body, r->body_len);
     } else {

@@ -372,3 +372,13 @@ bool sample_element_pair(struct sample_element element, struct sample_element *r
     *ret_doubtful = doubtful;
     return true;
 }
+
+bool sample_is_word(const char *body, size_t len)
+{
+    if (len < 3 || body[0] != '"' || body[len - 1] != '"')
+        return false;
+    for (size_t i = 1; i + 1 < len; i++)
+        if (!(body[i] >= 'a' && body[i] <= 'z') && body[i] != '_')
+            return false;
+    return true;
+}

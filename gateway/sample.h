@@ -108,5 +108,7 @@ bool sample_next_element(const char **cursor, const char *end, struct sample_ele
  * False: anything else; ret_* are then unchanged. */
 bool sample_element_pair(struct sample_element element, struct sample_element *ret_quality,
                          struct sample_element *ret_doubtful);
+/* Whether the body of a failed sample is what it should be: one quality word with its quotes. */
+bool sample_is_word(const char *body, size_t len);
 
 #endif
