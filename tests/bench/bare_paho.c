@@ -3,9 +3,10 @@
  * bare_paho - publishes messages from memory with MQTTAsync, MQTT 5 and QoS 1, 16 in flight, and does nothing
  * else: what the library and the broker allow.
  *
- *     bare_paho PORT TOPIC FILE TIMES
+ *     bare_paho PORT TOPIC FILE TIMES [CA_FILE]
  *
- * FILE holds messages, each behind its length (4 bytes, this machine's order). Prints one JSON object.
+ * FILE holds messages, each behind its length (4 bytes, this machine's order). With CA_FILE it speaks TLS.
+ * Prints one JSON object.
  */
 #include <MQTTAsync.h>
 #include <pthread.h>
@@ -74,17 +75,21 @@ static int on_message(void *context, char *topic, int len, MQTTAsync_message *me
     return 1;
 }
 
-static MQTTAsync connect_to(struct bare *b, const char *port)
+static MQTTAsync connect_to(struct bare *b, const char *port, const char *ca_file)
 {
     MQTTAsync client;
+    MQTTAsync_SSLOptions tls = MQTTAsync_SSLOptions_initializer;
     MQTTAsync_createOptions create = MQTTAsync_createOptions_initializer5;
     MQTTAsync_connectOptions connect = MQTTAsync_connectOptions_initializer5;
     char uri[64];
-    snprintf(uri, sizeof uri, "tcp://127.0.0.1:%s", port);
+    snprintf(uri, sizeof uri, "%s://127.0.0.1:%s", ca_file ? "ssl" : "tcp", port);
     create.maxBufferedMessages = WINDOW * 2;
     if (MQTTAsync_createWithOptions(&client, uri, "bare", MQTTCLIENT_PERSISTENCE_NONE, NULL, &create) != 0 ||
         MQTTAsync_setCallbacks(client, b, NULL, on_message, NULL) != 0)
         die("no client");
+    tls.trustStore = ca_file;
+    tls.verify = 1;
+    connect.ssl = ca_file ? &tls : NULL;
     connect.context = b;
     connect.onSuccess5 = on_connected;
     connect.onFailure5 = on_failed;
@@ -139,10 +144,10 @@ int main(int argc, char **argv)
 {
     struct bare b = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
     size_t len, bytes = 0, messages = 0;
-    if (argc != 5)
+    if (argc != 5 && argc != 6)
         return 64;
     char *text = read_whole(argv[3], &len);
-    MQTTAsync client = connect_to(&b, argv[1]);
+    MQTTAsync client = connect_to(&b, argv[1], argc == 6 ? argv[5] : NULL);
     const double begin = seconds();
     for (int times = atoi(argv[4]); times > 0; times--) {
         for (size_t at = 0; at < len;) {

@@ -97,13 +97,54 @@ class World:
         self.broker.kill()
 
 
+# -- the references
+
+
+class Choice:
+    """How an uplink sends: compressed or not, with TLS or without."""
+
+    def __init__(self, gzip, tls, batch=None):
+        self.gzip, self.tls = gzip, tls
+        self.options = {"uplink": {"compress": "gzip" if gzip else "none"}, "tls": tls, "batch": batch}
+
+    def __str__(self):
+        return "%s over %s" % ("gzip" if self.gzip else "JSON", "TLS" if self.tls else "TCP")
+
+
+CHOICES = [Choice(gzip, tls) for gzip, tls in itertools.product((False, True), repeat=2)]
+
+
+def bare_paho(folder, port, ca_file, bodies, times=1):
+    """Seconds that bare Paho takes for the messages, so many times, without its connect."""
+    path = os.path.join(folder, "messages")
+    with open(path, "wb") as file:
+        file.writelines(struct.pack("=I", len(body)) + body for body in bodies)
+    argv = [program("bench", "bare_paho"), str(port), TOPIC, path, str(times), *([ca_file] if ca_file else [])]
+    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout)["seconds"]
+
+
+def mosquitto_pub(folder, port, ca_file, bodies, times=1):
+    """Seconds that it takes from its start to its end. Only for messages without a line feed."""
+    path = os.path.join(folder, "lines")
+    with open(path, "wb") as file:
+        for _ in range(times):
+            file.writelines(body + b"\n" for body in bodies)
+    argv = ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "-t", TOPIC, "-q", "1", "-V", "5", "-l",
+            *(["--cafile", ca_file] if ca_file else [])]
+    begin = time.monotonic()
+    with open(path, "rb") as file:
+        subprocess.run(argv, stdin=file, check=True)
+    return time.monotonic() - begin
+
+
 # -- how fast
 
 
-def received(port):
+def received(world):
     """Messages that the broker says it was sent, once it says the same twice."""
     def ask():
-        argv = ["mosquitto_sub", "-p", str(port), "-t", "$SYS/broker/publish/messages/received", "-C", "1", "-W", "5"]
+        argv = ["mosquitto_sub", "-h", "127.0.0.1", "-p", str(world.broker.port), "-C", "1", "-W", "5",
+                "-t", "$SYS/broker/publish/messages/received", *(["--cafile", world.ca_file] if world.ca_file else [])]
         return int(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout or 0)
 
     before = -1
@@ -115,12 +156,12 @@ def received(port):
         time.sleep(1.2)
 
 
-def drained(folder, days, gzip):
+def drained(folder, choice, days):
     """Readings a second, between the first and the last second's word in which the backlog was on its way."""
-    with World(folder, days, 10, uplink={"compress": "gzip" if gzip else "none"}) as world:
+    with World(folder, days, 10, **choice.options) as world:
         world.daemon.start()
         told = world.wait_drained()
-        count = received(world.broker.port)
+        count = received(world)
         assert count >= told[-1][1]["messages"], "%d of %d messages" % (count, told[-1][1]["messages"])
         per_record = world.filled.readings / world.filled.polls
         going = [(at, u["delivered"]) for at, u in told if u["delivered"] > 0 and u["waiting"] > 0]
@@ -129,57 +170,55 @@ def drained(folder, days, gzip):
         return (last - first) * per_record / (end - begin)
 
 
-def messages_of(folder, gzip):
-    """The messages of one day's backlog as they were published, each behind its length; and how many readings."""
-    with World(folder, 1, 10, uplink={"compress": "gzip" if gzip else "none"}) as world:
-        with Subscriber(world.broker.port, TOPIC) as subscriber:
-            world.daemon.start()
-            world.wait_drained()
-            bodies = [m.payload for m in subscriber.messages() if m.lane == "backlog"]
-        return bodies, world.filled.readings
+def collected(world):
+    """Drains the world's backlog; its messages as they were published."""
+    with Subscriber(world.broker.port, TOPIC, tls=(world.ca_file,) if world.ca_file else None) as subscriber:
+        world.daemon.start()
+        world.wait_drained()
+        return [m.payload for m in subscriber.messages() if m.lane == "backlog"]
 
 
-def bare(folder, bodies, readings, times):
+def messages_of(folder, choice):
+    """The messages of one day's backlog; and how many readings."""
+    with World(folder, 1, 10, **choice.options) as world:
+        return collected(world), world.filled.readings
+
+
+def bare(folder, choice, bodies, readings, times):
     """Readings a second of bare Paho, and of mosquitto_pub -l where lines are enough."""
-    path = os.path.join(folder, "messages")
-    with open(path, "wb") as file:
-        file.writelines(struct.pack("=I", len(body)) + body for body in bodies)
-    with Broker(os.path.join(folder, "bare")) as broker:
-        argv = [program("bench", "bare_paho"), str(broker.port), TOPIC, path, str(times)]
-        told = json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout)
-        paho = readings * times / told["seconds"]
-        if bodies[0][:1] != b"{":
+    authority = Authority(os.path.join(folder, "ca"))
+    tls = (authority.ca_file, *authority.issue("broker")) if choice.tls else None
+    ca_file = authority.ca_file if choice.tls else None
+    with Broker(os.path.join(folder, "bare"), tls=tls) as broker:
+        paho = readings * times / bare_paho(folder, broker.port, ca_file, bodies, times)
+        if choice.gzip:
             return paho, None
-        with open(path, "wb") as file:
-            file.writelines(body + b"\n" for body in bodies)
-        begin = time.monotonic()
-        with open(path, "rb") as file:
-            subprocess.run(["mosquitto_pub", "-p", str(broker.port), "-t", TOPIC, "-q", "1", "-V", "5", "-l"],
-                           stdin=file, check=True)
-        return paho, readings / (time.monotonic() - begin)
+        return paho, readings * times / mosquitto_pub(folder, broker.port, ca_file, bodies, times)
 
 
 def bench_drain(table):
-    for name, gzip, target, days in (("JSON", False, 1000000, 30), ("gzip", True, 300000, 20)):
-        say("drain: a backlog of %d days, 40 readings in 10 s, %s, to a local mosquitto" % (days, name))
-        bodies, readings = in_folder(messages_of, gzip)
+    for choice in CHOICES:
+        target, days = (300000, 20) if choice.gzip else (1000000, 30)
+        say("drain: a backlog of %d days, 40 readings in 10 s, %s, to a local mosquitto" % (days, choice))
+        bodies, readings = in_folder(messages_of, choice)
         ours, paho, pub = [], [], []
         for _ in range(RUNS):
-            ours.append(in_folder(drained, days, gzip))
-            one = in_folder(bare, bodies, readings, 40 if gzip else 10)
+            ours.append(in_folder(drained, choice, days))
+            one = in_folder(bare, choice, bodies, readings, 20 if choice.gzip else 10)
             paho.append(one[0])
             pub.append(one[1])
-        table.add("drain: %s, readings a second, of %d" % (name, target), "/s", [(o, target) for o in ours], 1)
-        table.add("drain: %s, of bare Paho with the same messages" % name, "/s", list(zip(ours, paho)), 0.05)
-        if not gzip:
-            table.add("drain: %s, of mosquitto_pub -l" % name, "/s", list(zip(ours, pub)), 1)
+        table.add("drain: %s, readings a second, of %d" % (choice, target), "/s", [(o, target) for o in ours], 1)
+        table.add("drain: %s, of bare Paho with the same messages" % choice, "/s", list(zip(ours, paho)),
+                  0.05 if choice.gzip else 0.2)
+        if not choice.gzip:
+            table.add("drain: %s, of mosquitto_pub -l" % choice, "/s", list(zip(ours, pub)), 0.2)
 
 
 # -- a shaped link
 
 
-def shaped(folder, gzip, seconds):
-    with World(folder, 10, 10, link=True, uplink={"compress": "gzip" if gzip else "none"}) as world:
+def shaped(folder, choice, seconds):
+    with World(folder, 10, 10, link=True, **choice.options) as world:
         world.link.rate(LINK)
         world.daemon.start()
         wait_until(lambda: world.link.carried(UP) > LINK / 2, 30, "the backlog")
@@ -208,34 +247,45 @@ def bulk(seconds):
 
 
 def bench_shaped(table):
-    say("shaped: a link of 10 Mbit/s")
-    runs = [(in_folder(shaped, False, 8), bulk(4)) for _ in range(RUNS)]
-    table.add("shaped: bytes a second, of what a bare socket gets", "B/s", runs, 0.9)
-    table.add("shaped: bytes a second, of 10 Mbit/s", "B/s", [(ours, LINK) for ours, _ in runs], 0.9)
+    for choice in CHOICES[:2]:
+        say("shaped: a link of 10 Mbit/s, %s" % choice)
+        runs = [(in_folder(shaped, choice, 8), bulk(4)) for _ in range(RUNS)]
+        table.add("shaped: %s, bytes a second, of what a bare socket gets" % choice, "B/s", runs, 0.9)
+        table.add("shaped: %s, bytes a second, of 10 Mbit/s" % choice, "B/s", [(ours, LINK) for ours, _ in runs], 0.9)
 
 
 # -- bytes on the link
 
 
-def link_bytes(folder, gzip, tls, samples):
-    """Bytes that a reading of a day's backlog takes, out and back; without the heads of TCP and IP."""
-    with World(folder, 1, 60, link=True, tls=tls, uplink={"compress": "gzip" if gzip else "none"},
-               batch={"max_samples": samples}) as world:
-        world.daemon.start()
-        world.wait_drained()
-        return world.link.carried(UP) / world.filled.readings, world.link.carried(DOWN) / world.filled.readings
+def link_bytes(folder, choice, references=False):
+    """Bytes that a reading of a day's backlog takes, out and back, without the heads of TCP and IP; the same of the
+    references with the same messages, out."""
+    with World(folder, 1, 60, link=True, **choice.options) as world:
+        bodies, readings = collected(world), world.filled.readings
+        told = [world.link.carried(UP) / readings, world.link.carried(DOWN) / readings]
+        world.daemon.stop(10)
+        for publish in [bare_paho, mosquitto_pub][:2 - choice.gzip] if references else []:
+            before = world.link.carried(UP)
+            publish(folder, world.link.port, world.ca_file, bodies)
+            told.append((world.link.carried(UP) - before) / readings)
+        return told
 
 
 def bench_bytes(table):
     say("bytes: on the link, of a reading in a day's backlog")
     out = {}
-    for samples, gzip, tls in itertools.product((10, 100, 500), (False, True), (False, True)):
-        up, down = in_folder(link_bytes, gzip, tls, samples)
-        out[samples, gzip, tls] = up
-        say("    %s %s %3d samples: %6.2f B out, %5.3f B back"
-            % ("gzip" if gzip else "JSON", "TLS" if tls else "TCP", samples, up, down))
-    table.add("bytes: gzip over TLS, of JSON over TCP", "B", [(out[100, True, True], out[100, False, False])], 0.2,
+    for choice in CHOICES:
+        runs = [in_folder(link_bytes, choice, True) for _ in range(RUNS)]
+        out[str(choice)] = [run[0] for run in runs]
+        table.add("bytes: %s, of bare Paho with the same messages" % choice, "B", [(r[0], r[2]) for r in runs], 1.1,
+                  at_most=True)
+        if not choice.gzip:
+            table.add("bytes: %s, of mosquitto_pub -l" % choice, "B", [(r[0], r[3]) for r in runs], 1.1, at_most=True)
+    table.add("bytes: gzip over TLS, of JSON over TCP", "B", list(zip(out["gzip over TLS"], out["JSON over TCP"])), 0.2,
               at_most=True)
+    for samples, one in itertools.product((10, 500), CHOICES):
+        up, down = in_folder(link_bytes, Choice(one.gzip, one.tls, {"max_samples": samples}))
+        say("    %s %3d samples: %6.2f B out, %5.3f B back" % (one, samples, up, down))
 
 
 # -- how long live readings need
