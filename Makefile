@@ -118,6 +118,10 @@ $(B)/bench/count_alloc.so: tests/bench/count_alloc.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -o $@ $<
 
+$(B)/bench/light_clients: tests/bench/light_clients.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lssl -lcrypto
+
 $(B)/bench/%: tests/bench/%.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -o $@ $< -lmodbus

@@ -16,6 +16,7 @@ _TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
 
+import bench_broker  # noqa: E402
 import bench_bus  # noqa: E402
 import bench_footprint  # noqa: E402
 import bench_store  # noqa: E402
@@ -24,7 +25,7 @@ from daemon import ROOT, default_binary  # noqa: E402
 from table import RUNS, Table, machine  # noqa: E402
 
 PARTS = {"bus": bench_bus.GROUPS, "store": bench_store.GROUPS, "uplink": bench_uplink.GROUPS,
-         "footprint": bench_footprint.GROUPS}
+         "footprint": bench_footprint.GROUPS, "broker": bench_broker.GROUPS}
 
 
 def chosen(only):

@@ -40,6 +40,10 @@ class Broker:
     def running(self):
         return self._child.running
 
+    @property
+    def pid(self):
+        return self._child.pid
+
     def start(self):
         """Returns when it takes connections. Keeps its port from start to start."""
         self._write_config()
