@@ -98,6 +98,15 @@ def test_the_help_of_every_command_is_translated_and_has_the_same_options(comman
     assert options_of(english) == options_of(vietnamese)
 
 
+@pytest.mark.parametrize("command", ["", *commands()] if os.path.exists(default_binary()) else [])
+def test_every_command_takes_help_says_how_it_is_used_and_does_nothing_else(command):
+    for option in ("--help", "-h"):
+        done = run(*command.split(), option, LANGUAGE="en")
+        assert done.returncode == 0 and done.stderr == "", done
+        assert done.stdout.startswith("usage: fieldgate "), done
+        assert f"fieldgate {command}".rstrip() in done.stdout, done
+
+
 def options_of(lines):
     return sorted(set(re.findall(r"--[a-z][a-z-]*|^  [a-z]+ (?= )", "\n".join(lines), re.MULTILINE)))
 
