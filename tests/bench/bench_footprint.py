@@ -18,6 +18,7 @@ from broker import Broker
 from certs import Authority
 from daemon import Daemon, default_binary
 from filled import Filled
+from proc import memory_kib
 from table import RUNS, in_folder, say, side_by_side
 from wire_line import WireTcp, program
 
@@ -96,13 +97,6 @@ def thread_name(pid, thread):
         return file.read().strip()
 
 
-def memory(pid):
-    """KiB: anonymous, resident. Exact, unlike what status says of a process with threads."""
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:
-        sizes = dict(line.split(":", 1) for line in file.read().splitlines()[1:])
-    return [int(sizes[name].split()[0]) for name in ("Anonymous", "Rss")]
-
-
 def processor_s(pid):
     """Seconds that its threads have run."""
     total = 0
@@ -122,7 +116,7 @@ def footprint(folder, units, uplinks=1):
         before, used, begin = box.readings(), processor_s(pid), time.monotonic()
         for _ in range(SECONDS):
             time.sleep(1)
-            seen.append(memory(pid))
+            seen.append(memory_kib(pid))
         used, readings = processor_s(pid) - used, box.readings() - before
         seconds = time.monotonic() - begin
         assert readings > 0.98 * units * REGISTERS * (seconds - 1), "%d readings in %.1f s" % (readings, seconds)

@@ -30,6 +30,7 @@ from certs import Authority  # noqa: E402
 from daemon import default_binary  # noqa: E402
 from filled import Filled  # noqa: E402
 from fixtures import refuse_sanitizer_reports  # noqa: E402
+from proc import memory_kib  # noqa: E402
 from schedule import Plan  # noqa: E402
 from stage import Stage  # noqa: E402
 from world import UPLINKS, Clock, Disk, World, now_ms  # noqa: E402
@@ -50,7 +51,7 @@ SENSORS = ("soil-a1", "air-1", "meter")
 
 @dataclass
 class Look:
-    """At the daemon, once. anonymous: KiB, exact (RssAnon in status may be off by some pages a thread)."""
+    """At the daemon, once. anonymous: KiB."""
 
     at: float
     anonymous: int
@@ -59,11 +60,8 @@ class Look:
 
 
 def look(pid):
-    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:
-        sizes = dict(line.split(":", 1) for line in file.read().splitlines()[1:])
-    anonymous = sum(int(sizes[name].split()[0]) for name in ("Anonymous", "Swap"))
     count = [len(os.listdir("/proc/%d/%s" % (pid, folder))) for folder in ("fd", "task")]
-    return Look(time.monotonic(), anonymous, *count)
+    return Look(time.monotonic(), memory_kib(pid).anonymous, *count)
 
 
 class Watch:

@@ -12,6 +12,7 @@ import pytest
 import settings as config_file
 from commander import Commander
 from daemon import ROOT
+from proc import memory_kib
 from test_resend import ask as ask_locally
 
 TOPIC = "fieldgate/v1/test-gw"
@@ -243,16 +244,11 @@ def test_the_documented_examples_work(stage):
             assert reply.topic == TOPIC + "/reply/operations-centre"
 
 
-def resident_kib(pid):
-    with open("/proc/%d/status" % pid, encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS:"))
-
-
 def test_ten_thousand_commands_cost_no_reading_and_no_memory(stage):
     commander = up(stage, every="100ms")
     reply, _ = commander.ask(stage.subscriber, commander.new("status"))
     assert reply["ok"]
-    before = resident_kib(stage.daemon.pid)
+    before = memory_kib(stage.daemon.pid).anonymous
     begun = time.monotonic()
     for i in range(10000):
         last = commander.send(commander.new("poll", device="counter-%d" % (i % 3)), wait=False)
@@ -262,7 +258,7 @@ def test_ten_thousand_commands_cost_no_reading_and_no_memory(stage):
     assert told["received"] == sum(n for word, n in told.items() if word not in ("received", "replies_lost"))
     # Twenty at once, and two a second.
     assert told["unanswered"] >= 10001 - 21 - 2 * (took + 1)
-    after = resident_kib(stage.daemon.pid)
+    after = memory_kib(stage.daemon.pid).anonymous
     if "release" in stage.daemon.binary:
         assert after - before < 2048, "from %d to %d KiB" % (before, after)
     report = stage.wait_balanced(30)

@@ -10,18 +10,13 @@ import settings as config_file
 from attempts import Attempts
 from daemon import default_binary
 from ledger import Ledger
-from proc import Child, free_port, wait_until
+from proc import Child, free_port, memory_kib, wait_until
 from subscriber import Subscriber
 
 GATEWAYS = int(os.environ.get("FG_GATEWAYS", "300"))
 UNITS = 150  # on one simulated line
 # What a restarting broker needs, and where attempts would crowd most if only the first were spread.
 AWAY_S = 3
-
-
-def rss_kib(pid):
-    with open("/proc/%d/status" % pid, encoding="ascii") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
 
 
 class Fleet:
@@ -60,7 +55,7 @@ class Fleet:
                       "--state-dir", folder], os.path.join(folder, "log"))
 
     def kib(self):
-        return sum(rss_kib(child.pid) for child in self._children.values())
+        return sum(memory_kib(child.pid).resident for child in self._children.values())
 
     def stop(self):
         for child in self._children.values():

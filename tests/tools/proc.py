@@ -47,6 +47,18 @@ def free_port():
     raise RuntimeError("no free port between 20000 and 32000")
 
 
+Memory = collections.namedtuple("Memory", "anonymous resident")
+
+
+def memory_kib(pid):
+    """What a process has of memory, in KiB. anonymous: nobody else's, swapped out or not. Exact, unlike what its status
+    says, which may be off by some pages a thread."""
+    with open("/proc/%d/smaps_rollup" % pid, encoding="ascii") as file:
+        sizes = dict(line.split(":", 1) for line in file.read().splitlines()[1:])
+    anonymous, swap, resident = (int(sizes[name].split()[0]) for name in ("Anonymous", "Swap", "Rss"))
+    return Memory(anonymous + swap, resident)
+
+
 class Child:
     """One process; its stdout and stderr go to a log file that survives restarts."""
 
