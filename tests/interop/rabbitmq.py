@@ -13,6 +13,7 @@ from proc import Child, free_port, wait_until
 
 PROGRAMS = "/usr/lib/rabbitmq/bin"  # those in /usr/sbin change to the service's user
 USER, PASSWORD = "farm", "fourth-secret"
+LOOPBACK = "-kernel inet_dist_use_interface {127,0,0,1}"  # every Erlang machine listens, rabbitmqctl's too
 # An Erlang machine and an empty database on a busy box.
 START_SECONDS = 60
 
@@ -75,7 +76,8 @@ class Node:
             "RABBITMQ_SCHEMA_DIR": os.path.join(self.folder, "schema"),
             "RABBITMQ_GENERATED_CONFIG_DIR": os.path.join(self.folder, "generated"),
             "RABBITMQ_PID_FILE": os.path.join(self.folder, "pid"), "RABBITMQ_DIST_PORT": str(distribution),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": LOOPBACK + " +S 2:2 +sbwt none",
+            "RABBITMQ_CTL_ERL_ARGS": LOOPBACK,
             "RUNNING_UNDER_SYSTEMD": "true",  # the Erlang machine in place of the script: one pid, ours
         }
         self._child = Child([os.path.join(PROGRAMS, "rabbitmq-server")], os.path.join(self.folder, "console.log"))

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Holds the sources to their architecture: layers, library doors, sizes and licence heads.
+"""Holds the sources to their architecture: layers, library doors, sizes and licence heads; and the tests to loopback.
 
 Usage: check_layers.py [tree]        Exit 0 when all is well, 1 with one line per violation.
 
@@ -49,6 +49,10 @@ DOORS = [
 INCLUDE = re.compile(r'^\s*#\s*include\s*(?:<([^>]+)>|"([^"]+)")', re.M)
 SPDX = {".c": "/* SPDX-License-Identifier: Apache-2.0 */", ".h": "/* SPDX-License-Identifier: Apache-2.0 */",
         ".py": "# SPDX-License-Identifier: Apache-2.0"}
+
+
+# Listening where others can reach it: no test does.
+EVERYWHERE = re.compile(r"""0\.0\.0\.0|INADDR_ANY|in6addr_any|(?:create_server|bind)\(\(["']["']|\blistener %d(?! 127)""")
 
 
 def matches(name, pattern):
@@ -169,12 +173,20 @@ class Checker:
             if SPDX[path.suffix] not in head:
                 self.bad(f"{self.name(path)}:1", f"begin with {SPDX[path.suffix]}")
 
+    def check_loopback(self):
+        for path in sorted(p for ending in ("py", "[ch]", "sh", "js") for p in (self.tree / "tests").rglob("*." + ending)):
+            if path.resolve() == pathlib.Path(__file__).resolve():
+                continue
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if EVERYWHERE.search(line):
+                    self.bad(f"{self.name(path)}:{number}", "listens where others can reach it; tests stay on 127.0.0.0/8")
+
     def run(self):
         self.read()
         if not self.sources:
             self.bad(self.tree, "has no sources in gateway/ and drivers/")
         for check in (self.check_doors, self.check_levels, self.check_forbidden, self.check_sizes,
-                      self.check_licences):
+                      self.check_licences, self.check_loopback):
             check()
 
 
