@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rules that hold readings back: every poll of the simulator is a record or counted, nobody is further off than was
-promised, statistics are those of what was served, and the bytes on the link are measured."""
+promised, statistics are those of what was served, and the bytes on the link are measured. So wherever the rule stands."""
 
+import os
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -42,24 +43,45 @@ STATION = Model("station", "A slow station", "invented for tests", (
 
 RULES = {"plain": {}, "banded": {"report": {"change": CHANGE, "at_least": "%dms" % AT_LEAST_MS}},
          "summed": {"aggregate": "%dms" % WINDOW_MS}}
+# Rule of a station, by its name, and where it is written: at the device, in its profile, or at the profile's points.
+PLACES = {"plain": "device", "banded": "device", "summed": "device", "banded-by-profile": "profile",
+          "summed-by-profile": "profile", "banded-by-points": "points", "summed-by-points": "points"}
+
+
+def rule_of(device):
+    return device.split("-")[0]
+
+
+def write_rule(stage, device):
+    """Into the device's own entry, or into a profile made for it."""
+    rule, place = RULES[rule_of(device["name"])], PLACES[device["name"]]
+    device["points"][2]["counter"] = True
+    if place == "device":
+        device.update(rule)
+        return
+    profile = {**config_file.profile(STATION, device["name"]), "points": device.pop("points")}
+    for target in [profile] if place == "profile" else profile["points"]:
+        target.update(rule)
+    config_file.write(stage.path("profiles", device["name"] + ".yaml"), profile)
+    device["profile"] = device["name"]
 
 
 def run(stage):
-    """Lets three stations of one kind be read under three rules, stops in good order, and has the rest delivered."""
+    """Lets stations of one kind be read under three rules, stops in good order, and has the rest delivered."""
     stage.farm.add_tcp("line")
-    for unit, name in enumerate(RULES, 1):
+    for unit, name in enumerate(PLACES, 1):
         stage.farm.add_device(name, "line", unit, STATION)
     stage.farm.start()
     stage.start_broker()
     stage.subscribe()
     uplink = config_file.uplink(stage.broker.url, batch={"max_delay": "0ms"})
     settings = stage.settings(every="%dms" % EVERY_MS, uplinks=[uplink])
+    os.mkdir(stage.path("profiles"))
     for device in settings["devices"]:
-        device["points"][2]["counter"] = True
-        device.update(RULES[device["name"]])
+        write_rule(stage, device)
     stage.configure(settings)
-    stage.start_daemon()
-    stage.farm.ledger.wait_for(lambda book: all(book.count(name) >= POLLS for name in RULES), 30)
+    stage.start_daemon(profiles=stage.path("profiles"))
+    stage.farm.ledger.wait_for(lambda book: all(book.count(name) >= POLLS for name in PLACES), 30)
     stage.subscriber.wait_until(
         lambda: any("stats" in s for m in data(stage) for s in m.json.get("samples", ())), 10, "a window")
     status = stage.daemon.status()
@@ -96,14 +118,14 @@ def placed(samples):
 
 
 def check_accounts(stage, status):
-    for device in RULES:
+    for device in PLACES:
         samples, polls = first_run(stage, device), served(stage, device)
         told = sum("from" not in s for s in samples) + sum(s.get("suppressed", 0) for s in samples)
         # The poll that the stop met may have been answered and not taken.
         assert told in (len(polls), len(polls) - 1), (device, told, len(polls))
         assert all("failed" not in s and "missed" not in s for s in samples), device
-        assert (status[device]["suppressed"] > 0) == (device != "plain")
-        assert (status[device]["aggregates"] > 0) == (device == "summed")
+        assert (status[device]["suppressed"] > 0) == (rule_of(device) != "plain")
+        assert (status[device]["aggregates"] > 0) == (rule_of(device) == "summed")
 
 
 def check_plain(stage):
@@ -111,8 +133,8 @@ def check_plain(stage):
         assert {k: v for k, v in sample["values"].items() if k != "rain_increment"} == served(stage, "plain")[at]
 
 
-def check_banded(stage):
-    samples, polls = first_run(stage, "banded"), served(stage, "banded")
+def check_banded(stage, device):
+    samples, polls = first_run(stage, device), served(stage, device)
     assert len(samples) < len(polls) * 2 // 3
     for point in ("air_temperature", "air_humidity", "rain"):
         known = known_at = None
@@ -128,8 +150,8 @@ def check_banded(stage):
     assert sum(v.get("rain_increment", 0) for v in rain) == rain[-1]["rain"] - rain[0]["rain"]
 
 
-def check_summed(stage):
-    samples, polls = first_run(stage, "summed"), served(stage, "summed")
+def check_summed(stage, device):
+    samples, polls = first_run(stage, device), served(stage, device)
     windows = [s for s in samples if "from" in s]
     assert [w.get("partial") for w in windows] == ["started"] + [None] * (len(windows) - 2) + ["stopped"]
     for window in windows[1:-1]:
@@ -150,13 +172,28 @@ def check_summed(stage):
 
 def bytes_per_poll(stage):
     """Bytes of messages, as MQTT carries them, for each poll. A message of several devices is shared out."""
-    total = dict.fromkeys(RULES, 0)
+    total = dict.fromkeys(PLACES, 0)
     second = stage.ledger.events("started")[1]["seq"]
     for message in data(stage):
         samples = [s for s in message.json.get("samples", ()) if s["seq"] < second]
         for sample in samples:
             total[sample["device"]] += (len(message.payload) + len(message.topic) + ENVELOPE) / len(samples)
-    return {device: total[device] / len(served(stage, device)) for device in RULES}
+    return {device: total[device] / len(served(stage, device)) for device in PLACES}
+
+
+def check_birth(stage):
+    """It says which rule holds, of a device wherever that was written, and of a point that has its own."""
+    birth = [m for m in stage.subscriber.messages() if m.kind == "birth"][0].json
+    jsonschema.Draft202012Validator(load_schema("birth")).validate(birth)
+    layout = birth["layouts"][0]
+    told = {"plain": {}, "banded": {"report": {"change": CHANGE, "at_least_ms": AT_LEAST_MS}},
+            "summed": {"aggregate_ms": WINDOW_MS}}
+    for device in layout["devices"]:
+        points = [p for p in layout["models"][device["model"]]["points"] if "increment_of" not in p]
+        by_points = PLACES[device["name"]] == "points"
+        for ruled, rule in [(device, {} if by_points else told[rule_of(device["name"])]),
+                            *((p, told[rule_of(device["name"])] if by_points else {}) for p in points)]:
+            assert {k: v for k, v in ruled.items() if k in ("report", "aggregate_ms")} == rule, ruled
 
 
 def test_every_poll_is_a_record_or_counted_and_the_link_carries_less(stage, capsys):
@@ -165,19 +202,16 @@ def test_every_poll_is_a_record_or_counted_and_the_link_carries_less(stage, caps
     assert not stage.ledger._conflicts and not report.holes
     check_accounts(stage, status)
     check_plain(stage)
-    check_banded(stage)
-    check_summed(stage)
+    for device in PLACES:
+        if rule_of(device) != "plain":
+            {"banded": check_banded, "summed": check_summed}[rule_of(device)](stage, device)
     for message in data(stage):
         jsonschema.Draft202012Validator(load_schema("data")).validate(message.json)
     cost = bytes_per_poll(stage)
     with capsys.disabled():
-        print("\nbytes on the link for a poll of 3 points: " + ", ".join("%s %.0f" % item for item in cost.items()))
+        print("\nbytes on the link for a poll of 3 points: " + ", ".join("%s %.0f" % (one, cost[one]) for one in RULES))
     assert cost["banded"] < cost["plain"] * 0.75 and cost["summed"] < cost["plain"] * 0.5, cost
-    birth = [m for m in stage.subscriber.messages() if m.kind == "birth"][0].json
-    jsonschema.Draft202012Validator(load_schema("birth")).validate(birth)
-    devices = {d["name"]: d for d in birth["layouts"][0]["devices"]}
-    assert devices["banded"]["report"] == {"change": CHANGE, "at_least_ms": AT_LEAST_MS}
-    assert devices["summed"]["aggregate_ms"] == WINDOW_MS and "report" not in devices["plain"]
+    check_birth(stage)
 
 
 def test_a_silence_is_told_at_once_and_once(stage):

@@ -4,6 +4,7 @@
 
 #include "../../drivers/modbus_line.h"
 #include "../../gateway/config_counter.h"
+#include "../../gateway/config_rule.h"
 #include "../../gateway/config_tables.h"
 #include "../../gateway/json.h"
 #include "../../gateway/layout.h"
@@ -137,6 +138,51 @@ static void a_profile_brings_points_limits_and_pause_but_never_its_factory_line(
     assert_int_equal(d[1].gap_ms, 1);
     assert_int_equal(d[1].line.baud, 4800);
     assert_string_equal(d[1].line.format, "8N1");
+    config_free(c);
+}
+
+static void assert_rule(const struct config_device *d, size_t point, enum config_rule_kind kind,
+                        const char *change, int64_t ms)
+{
+    struct config_rule r = config_rule(d, point);
+    char text[DECIMAL_TEXT_MAX];
+    decimal_format(r.change, text);
+    assert_int_equal(r.kind, kind);
+    assert_string_equal(text, change);
+    assert_int_equal(kind == CONFIG_RULE_AGGREGATE ? r.window_ms : r.at_least_ms, ms);
+}
+
+static void a_points_rule_goes_before_its_devices_and_that_before_its_profiles(void **state)
+{
+    static const int64_t MINUTE = 60 * 1000;
+    static const char profile[] = "profile: ruled\ntitle: A station that says what is worth sending\nreport: "
+                                  "{change: 0.5, at_least: 10min}\n"
+                                  "points:\n"
+                                  "- {name: t, register: input, address: 0}\n"
+                                  "- {name: h, register: input, address: 1, aggregate: 5min}\n"
+                                  "- {name: fan, register: coil, address: 0}\n";
+    const struct fixture *f = *state;
+    char path[128];
+    snprintf(path, sizeof(path), "%s/ruled.yaml", f->dir);
+    write_text(path, profile, sizeof(profile) - 1);
+    struct config *c =
+        load_written(f,
+                     "buses: [{name: b, protocol: tcp, host: h}]\n"
+                     "devices:\n"
+                     "- {name: d, bus: b, unit: 1, profile: ruled}\n"
+                     "- {name: e, bus: b, unit: 2, profile: ruled, aggregate: 20min}\n"
+                     "- {name: f, bus: b, unit: 3, profile: ruled, report: {change: 2}, points: [\n"
+                     "   {name: p, register: input, address: 9}]}\n",
+                     f->dir);
+    const struct config_device *d = c->devices;
+    assert_rule(&d[0], 0, CONFIG_RULE_REPORT, "0.5", 10 * MINUTE);
+    assert_rule(&d[0], 1, CONFIG_RULE_AGGREGATE, "0", 5 * MINUTE);
+    assert_rule(&d[0], 2, CONFIG_RULE_REPORT, "0", 10 * MINUTE);
+    assert_rule(&d[1], 0, CONFIG_RULE_AGGREGATE, "0", 20 * MINUTE);
+    assert_rule(&d[1], 1, CONFIG_RULE_AGGREGATE, "0", 5 * MINUTE);
+    assert_rule(&d[1], 2, CONFIG_RULE_REPORT, "0", 20 * MINUTE);
+    assert_rule(&d[2], 0, CONFIG_RULE_REPORT, "2", 15 * MINUTE);
+    assert_rule(&d[2], 3, CONFIG_RULE_REPORT, "2", 15 * MINUTE);
     config_free(c);
 }
 
@@ -419,6 +465,7 @@ int main(void)
         cmocka_unit_test(every_written_value_reaches_its_place),
         cmocka_unit_test(points_are_read_in_every_notation),
         WITH_FOLDER(a_profile_brings_points_limits_and_pause_but_never_its_factory_line),
+        WITH_FOLDER(a_points_rule_goes_before_its_devices_and_that_before_its_profiles),
         WITH_FOLDER(the_shipped_configuration_and_all_profiles_are_accepted),
         WITH_FOLDER(what_is_shown_loads_again_to_the_same),
         WITH_FOLDER(a_file_cut_off_at_any_byte_is_never_fatal),
