@@ -19,6 +19,7 @@ sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
 import bench_broker  # noqa: E402
 import bench_bus  # noqa: E402
 import bench_footprint  # noqa: E402
+import bench_grid  # noqa: E402
 import bench_live  # noqa: E402
 import bench_store  # noqa: E402
 import bench_uplink  # noqa: E402
@@ -26,7 +27,7 @@ import bench_waiting  # noqa: E402
 from daemon import ROOT, default_binary  # noqa: E402
 from table import RUNS, Table, machine  # noqa: E402
 
-PARTS = {"bus": bench_bus.GROUPS, "store": bench_store.GROUPS,
+PARTS = {"bus": bench_bus.GROUPS + bench_grid.GROUPS, "store": bench_store.GROUPS,
          "uplink": [*bench_uplink.GROUPS, *bench_live.GROUPS, *bench_waiting.GROUPS],
          "footprint": bench_footprint.GROUPS, "broker": bench_broker.GROUPS}
 

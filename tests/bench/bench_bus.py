@@ -14,7 +14,7 @@ import time
 import settings as config_file
 from broker import Broker
 from daemon import Daemon
-from table import LONG, RUNS, in_folder, say, side_by_side
+from table import LONG, RUNS, in_folder, processor_s, say, side_by_side
 from wire_line import WireLine, WireTcp, program
 
 UNITS = 10  # on the serial line
@@ -29,7 +29,7 @@ LAG_MAX_US = 10000  # how late the simulator may be and still be the line that i
 class World:
     """A daemon with its own broker, reading one bus. Leaving it stops both and removes their folder."""
 
-    def __init__(self, bus, devices, uplink=True):
+    def __init__(self, bus, devices, uplink=True, profiles=None):
         self.folder = tempfile.mkdtemp(prefix="fg-bench-")
         self.broker = Broker(os.path.join(self.folder, "broker")).start() if uplink else None
         state = os.path.join(self.folder, "state")
@@ -39,7 +39,7 @@ class World:
             "gateway": {"id": "bench"}, "store": {"path": os.path.join(state, "buffer.db")},
             "clock": {"trust": "always"}, "buses": [bus], "devices": devices,
             "uplinks": [config_file.uplink(self.broker.url)] if uplink else []})
-        self.daemon = Daemon(self.folder, path, state_dir=state).start()
+        self.daemon = Daemon(self.folder, path, profiles=profiles, state_dir=state).start()
 
     def __enter__(self):
         return self
@@ -60,10 +60,16 @@ def device(unit, every, blocks=1, registers=REGISTERS):
     return {"name": "u%d" % unit, "bus": "line", "unit": unit, "every": every, "points": points}
 
 
-def reference(name, *argv):
-    """Runs a reference master to its end; what it says."""
+def reference(name, *argv, told=""):
+    """Runs a reference master to its end, told this on stdin; what it says."""
     argv = ["taskset", "-c", "1" if os.cpu_count() > 1 else "0", program("bench", name), *map(str, argv)]
-    return json.loads(subprocess.run(argv, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    return json.loads(subprocess.run(argv, check=True, input=told, stdout=subprocess.PIPE, text=True).stdout)
+
+
+def perfect_master(line, questions, seconds):
+    """Asks these again and again: (unit, function, address, count)."""
+    told = "".join("%d %d %d %d\n" % question for question in questions)
+    return reference("perfect_master", line.port, line.baud, line.format, seconds, told=told)
 
 
 def measure(simulator, seconds):
@@ -109,9 +115,9 @@ def disturbance(runs):
 # -- the cases
 
 
-def perfect_rate(line, seconds=12):
+def perfect_rate(line, seconds=8):
     line.reset()
-    told = reference("perfect_master", line.port, line.baud, line.format, UNITS, REGISTERS, seconds)
+    told = perfect_master(line, [(unit, 3, 0, REGISTERS) for unit in range(1, UNITS + 1)], seconds)
     counted = line.answered()
     assert abs(counted - told["answered"]) <= 1, (counted, told)
     return counted / told["seconds"]
@@ -128,7 +134,7 @@ def no_violation(stats):
         assert stats[what] == 0, "%s: %d\n%s" % (what, stats[what], json.dumps(stats))
 
 
-def full_line(folder, seconds=20):
+def full_line(folder, seconds=15):
     """One line, all units well: the perfect master, then the daemon."""
     with WireLine(folder, units="1-%d" % UNITS, registers=REGISTERS) as line:
         perfect = perfect_rate(line)
@@ -186,6 +192,41 @@ def tcp_rates(latency, units, blocks, registers, slices):
     return in_folder(run)
 
 
+def jitter_ms(times, period_s):
+    """By how much the time between two answers of a unit differs from its period: sorted."""
+    last, jitter = {}, []
+    for unit, _, address, _, us in times:
+        if (unit, address) in last:
+            jitter.append(abs((us - last[unit, address]) / 1e3 - period_s * 1e3))
+        last[unit, address] = us
+    return sorted(jitter)
+
+
+def percentile(ordered, part):
+    return ordered[min(len(ordered) - 1, int(len(ordered) * part))]
+
+
+def each_second(folder, units=50, seconds=20):
+    """50 units of 20 registers, each once a second: bare libmodbus, then the daemon, as the simulator sees them."""
+    result = {}
+    with WireTcp("1-%d" % units, REGISTERS) as endpoint:
+        def seen(name, processor_s):
+            jitter = jitter_ms(endpoint.times(), 1)
+            result[name] = {"rate": rate(endpoint.stats()), "p50": percentile(jitter, 0.5), "p99": percentile(jitter, 0.99),
+                            "processor": processor_s}
+
+        endpoint.reset()
+        told = reference("bare_modbus", endpoint.port, units, REGISTERS, 1, seconds, 1)
+        seen("bare", told["processor_s"] / told["answered"] * 1e6)
+        with World(endpoint.bus(timeout="500ms"), [device(u, "1s") for u in range(1, units + 1)]) as world:
+            time.sleep(5)
+            endpoint.reset()
+            used = processor_s(world.daemon.pid)
+            time.sleep(seconds)
+            seen("ours", (processor_s(world.daemon.pid) - used) / endpoint.answered() * 1e6)
+    return result
+
+
 def silent_unit(folder, units=50, seconds=60):
     """50 units at 1 s on one endpoint; one falls silent: what the 49 get of their periods."""
     with WireTcp("1-%d" % units, REGISTERS) as endpoint:
@@ -228,6 +269,19 @@ def bench_tcp(table):
     table.add("tcp: the same, the device takes 1 ms", "/s", tcp_rates("1ms", 100, 1, REGISTERS, 2 * RUNS), 0.97)
 
 
+def bench_second(table):
+    say("second: 50 units x 20 registers each second, against bare libmodbus (%d endpoints at once)" % RUNS)
+    runs = in_parallel(each_second, RUNS)
+    table.add("second: answers a second, of 50", "/s", [(r["ours"]["rate"], 50) for r in runs], 0.99)
+    for what in ("p50", "p99"):
+        table.add("second: jitter of the sample times, %s, of 1 %% of the period" % what, "ms",
+                  [(r["ours"][what], 10) for r in runs], {"p50": 0.1, "p99": 1.0}[what], at_most=True)
+        table.add("second: jitter of the sample times, %s, of bare libmodbus'" % what, "ms",
+                  [(r["ours"][what], r["bare"][what]) for r in runs], None)
+    table.add("second: processor for a poll, of bare libmodbus' (keeps nothing)", "us",
+              [(r["ours"]["processor"], r["bare"]["processor"]) for r in runs], None)
+
+
 def bench_silent(table):
     say("silent: 50 units at 1 s on one TCP endpoint, one falls silent (%d endpoints at once)" % RUNS)
     runs = in_parallel(silent_unit, RUNS)
@@ -236,4 +290,4 @@ def bench_silent(table):
               at_most=True)
 
 
-GROUPS = (("line", bench_line), ("tcp", bench_tcp), ("silent", bench_silent), ("dead", bench_dead))
+GROUPS = (("line", bench_line), ("tcp", bench_tcp), ("second", bench_second), ("silent", bench_silent), ("dead", bench_dead))

@@ -19,7 +19,7 @@ from certs import Authority
 from daemon import Daemon, default_binary
 from filled import Filled
 from proc import memory_kib
-from table import RUNS, in_folder, say, side_by_side
+from table import RUNS, in_folder, processor_s, say, side_by_side, threads
 from wire_line import WireTcp, program
 
 REGISTERS = 20  # of a unit
@@ -88,22 +88,9 @@ class Box:
 # -- what the kernel says
 
 
-def threads(pid):
-    return [int(thread) for thread in os.listdir("/proc/%d/task" % pid)]
-
-
 def thread_name(pid, thread):
     with open("/proc/%d/task/%d/comm" % (pid, thread), encoding="utf-8") as file:
         return file.read().strip()
-
-
-def processor_s(pid):
-    """Seconds that its threads have run."""
-    total = 0
-    for thread in threads(pid):
-        with open("/proc/%d/task/%d/schedstat" % (pid, thread), encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total / 1e9
 
 
 # -- the cases

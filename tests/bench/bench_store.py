@@ -8,13 +8,18 @@ import json
 import os
 import statistics
 import subprocess
+import time
 
-from daemon import ROOT
+import settings as config_file
+from daemon import ROOT, Daemon
+from filled import Filled
+from proc import memory_kib, wait_until
 from table import LONG, RUNS, in_folder, say, side_by_side
-from wire_line import program
+from wire_line import WireTcp, program
 
 BUILD = os.path.join(ROOT, "build")
 MIB = 1 << 20
+MILLION = 1000000
 CAP = 64 * MIB
 READINGS = 10  # in a sample, where nothing else is said
 PAGE_OF_SQLITE = 4096
@@ -86,6 +91,47 @@ def backlog(folder, readings):
             "rate": started["records"] / started["seconds"], "drained": started["anonymous_kb"]}
 
 
+def forget_cached(path):
+    """As after a boot: nothing of the file is in memory."""
+    with open(path, "rb") as file:
+        os.fdatasync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def starts(folder, readings, units=50, registers=20):
+    """Starts of the whole daemon with so many readings waiting for an uplink that is not there: seconds until READY and
+    until the first answer of a device, and anonymous KiB a moment later. The first start follows an orderly stop, the
+    others a kill."""
+    state, path = os.path.join(folder, "state"), os.path.join(folder, "fieldgate.yaml")
+    os.makedirs(state)
+    seen = []
+    with WireTcp("1-%d" % units, registers) as endpoint:
+        points = [{"name": "r%02d" % n, "register": "holding", "address": n} for n in range(registers)]
+        config_file.write(path, {
+            "gateway": {"id": "bench"}, "store": {"path": os.path.join(state, "buffer.db"), "max_size": "8GiB"},
+            "clock": {"trust": "always"}, "buses": [endpoint.bus()],
+            "devices": [{"name": "u%d" % u, "bus": "line", "unit": u, "every": "1s", "points": points}
+                        for u in range(1, units + 1)],
+            "uplinks": [config_file.uplink("mqtt://127.0.0.1:1")]})
+        days = max(1, readings // MILLION)  # of a million each, and the rest of a day later
+        rounds = readings // days // (units * registers)
+        if rounds:
+            Filled(path, int(time.time() - (days + 1) * 86400) * 1000, days, 86400 // rounds).fill()
+        with Daemon(folder, path, state_dir=state) as daemon:
+            for _ in range(RUNS):
+                if os.path.exists(os.path.join(state, "buffer.db")):
+                    forget_cached(os.path.join(state, "buffer.db"))
+                endpoint.reset()
+                daemon.start(wait=False)
+                ready = daemon.wait_ready(60)
+                wait_until(endpoint.times, 10, "an answer")
+                status = daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] >= readings // registers, 10)
+                assert status["uplinks"][0]["delivered"] == 0, status
+                seen.append((ready, endpoint.times()[0][4] / 1e6, memory_kib(daemon.pid)[0]))
+                daemon.kill()
+    return seen
+
+
 # -- the groups
 
 
@@ -141,5 +187,19 @@ def bench_backlog(table):
     table.add("backlog: samples handed out a second, of 100,000", "/s", [(r["rate"], 1e5) for r in runs], 1.0)
 
 
+def bench_start(table):
+    for readings in (0, MILLION // 10, MILLION, 2 * MILLION, 10 * MILLION, 50 * MILLION):
+        name = "start: %g million readings wait, " % (readings / MILLION)
+        say(name + "nothing cached")
+        runs = below_build(starts, readings)
+        table.add(name + "until READY, of a second", "s", [(ready, 1) for ready, _, _ in runs], 1, at_most=True)
+        table.add(name + "until a device answered, of a second", "s", [(first, 1) for _, first, _ in runs], 1,
+                  at_most=True)
+        table.add(name + "anonymous memory, of 6 MiB", "KiB", [(kib, 6144) for _, _, kib in runs], 1, at_most=True)
+        if readings:
+            table.curve("backlog: start", readings, [ready for ready, _, _ in runs])
+            table.curve("backlog: anonymous", readings, [kib for _, _, kib in runs])
+
+
 GROUPS = (("append", bench_append), ("size", bench_size), ("written", bench_written), ("commit", bench_commit),
-          ("backlog", bench_backlog))
+          ("backlog", bench_backlog), ("start", bench_start))

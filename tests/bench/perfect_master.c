@@ -3,14 +3,17 @@
  * perfect_master - asks the units of a serial line in turn, as fast as the line allows, and does nothing
  * else.
  *
- *     perfect_master PORT BAUD FORMAT UNITS REGISTERS SECONDS
+ *     perfect_master PORT BAUD FORMAT SECONDS < QUESTIONS
  *
- * The reference for the daemon on the same line: the same questions, with exactly the silence that the units
- * insist on between the last byte of an answer and the next question. It waits 500 ms for an answer, looks at
- * its length and first byte only, decodes nothing and keeps nothing. Prints one JSON object at the end.
+ * A line of QUESTIONS is "UNIT FUNCTION ADDRESS COUNT"; it begins again when all were asked, and ends with
+ * the last one when SECONDS are over. The reference for the daemon on the same line: exactly the silence that
+ * the units insist on between the last byte of an answer and the next question. It waits 500 ms for an
+ * answer, looks at its length and check sum, decodes nothing and keeps nothing. What is not the answer it
+ * hears out. Prints one JSON object at the end.
  */
 #include <fcntl.h>
 #include <poll.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define QUESTIONS_MAX 1024
 #define TIMEOUT_NS 500000000LL
 /* Sleeping is not exact; the rest of a silence is spent looking at the clock. */
 #define SPIN_NS 200000
@@ -41,18 +45,36 @@ static void wait_until(int64_t at_ns)
         ;
 }
 
-static size_t make_question(uint8_t *q, int unit, int registers)
+struct question {
+    int unit, function, address, count;
+    size_t want; /* bytes of the answer */
+    uint8_t bytes[8];
+};
+
+static unsigned crc_of(const uint8_t *bytes, size_t len)
 {
     unsigned crc = 0xFFFF;
-    memcpy(q, (uint8_t[]){(uint8_t)unit, 3, 0, 0, (uint8_t)(registers >> 8), (uint8_t)(registers & 0xFF)}, 6);
-    for (int i = 0; i < 6; i++) {
-        crc ^= q[i];
+    for (size_t i = 0; i < len; i++) {
+        crc ^= bytes[i];
         for (int bit = 0; bit < 8; bit++)
             crc = crc & 1 ? crc >> 1 ^ 0xA001 : crc >> 1;
     }
-    q[6] = (uint8_t)(crc & 0xFF);
-    q[7] = (uint8_t)(crc >> 8);
-    return 8;
+    return crc;
+}
+
+static bool read_question(struct question *q)
+{
+    if (scanf("%d %d %d %d", &q->unit, &q->function, &q->address, &q->count) != 4)
+        return false;
+    q->want = 5 + (size_t)(q->function <= 2 ? (q->count + 7) / 8 : 2 * q->count);
+    const uint8_t head[] = {(uint8_t)q->unit,           (uint8_t)q->function,
+                            (uint8_t)(q->address >> 8), (uint8_t)(q->address & 0xFF),
+                            (uint8_t)(q->count >> 8),   (uint8_t)(q->count & 0xFF)};
+    unsigned crc = crc_of(head, sizeof head);
+    memcpy(q->bytes, head, sizeof head);
+    q->bytes[6] = (uint8_t)(crc & 0xFF);
+    q->bytes[7] = (uint8_t)(crc >> 8);
+    return true;
 }
 
 /* The number of bytes that came until the deadline or the expected length; *ret_ns: when the last did. */
@@ -98,14 +120,17 @@ static int open_port(const char *path, int baud, const char *format)
 
 int main(int argc, char **argv)
 {
-    if (argc != 7)
+    static struct question questions[QUESTIONS_MAX];
+    size_t count = 0;
+    if (argc != 5)
         return 64;
-    const int baud = atoi(argv[2]), units = atoi(argv[4]), registers = atoi(argv[5]);
+    while (count < QUESTIONS_MAX && read_question(&questions[count]))
+        count++;
+    const int baud = atoi(argv[2]);
     const char *format = argv[3];
     const int bits = 9 + (format[1] != 'N') + (format[2] - '0');
     const int64_t char_ns = bits * 1000000000LL / baud;
     const int64_t silence_ns = baud > 19200 ? 1750000 : 35 * char_ns / 10;
-    const size_t want = (size_t)(5 + 2 * registers);
     int fd = open_port(argv[1], baud, format);
     if (fd < 0) {
         perror(argv[1]);
@@ -113,15 +138,20 @@ int main(int argc, char **argv)
     }
     prctl(PR_SET_TIMERSLACK, 1);
     long answered = 0, asked = 0;
-    int64_t begin = now_ns(), end = begin + (int64_t)(atof(argv[6]) * 1e9), quiet = begin;
-    for (int unit = 1; now_ns() < end; unit = unit % units + 1, asked++) {
-        uint8_t question[8], answer[256];
-        size_t len = make_question(question, unit, registers);
+    int64_t begin = now_ns(), end = begin + (int64_t)(atof(argv[4]) * 1e9), quiet = begin;
+    for (size_t i = 0; count > 0 && now_ns() < end; i = (i + 1) % count, asked++) {
+        const struct question *q = &questions[i];
+        uint8_t answer[512];
         wait_until(quiet + silence_ns);
-        if (write(fd, question, len) != (ssize_t)len)
+        if (write(fd, q->bytes, sizeof q->bytes) != sizeof q->bytes)
             return 1;
-        quiet = now_ns() + (int64_t)len * char_ns;
-        answered += read_answer(fd, answer, want, quiet + TIMEOUT_NS, &quiet) == want && answer[0] == unit;
+        quiet = now_ns() + (int64_t)sizeof q->bytes * char_ns;
+        size_t len = read_answer(fd, answer, q->want, quiet + TIMEOUT_NS, &quiet);
+        if (len == q->want && answer[0] == q->unit && crc_of(answer, len) == 0)
+            answered++;
+        else if (len > 0)
+            while (read_answer(fd, answer, sizeof answer, now_ns() + silence_ns, &quiet) > 0)
+                ;
     }
     double seconds = (double)(now_ns() - begin) / 1e9;
     printf("{\"asked\": %ld, \"answered\": %ld, \"seconds\": %.6f}\n", asked, answered, seconds);

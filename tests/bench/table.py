@@ -49,6 +49,19 @@ def side_by_side(functions):
     return results
 
 
+def threads(pid):
+    return [int(thread) for thread in os.listdir("/proc/%d/task" % pid)]
+
+
+def processor_s(pid):
+    """Seconds that its threads have run."""
+    total = 0
+    for thread in threads(pid):
+        with open("/proc/%d/task/%d/schedstat" % (pid, thread), encoding="ascii") as file:
+            total += int(file.read().split()[0])
+    return total / 1e9
+
+
 def machine():
     with open("/proc/cpuinfo", encoding="utf-8") as file:
         model = next((line.split(":", 1)[1].strip() for line in file if line.startswith("model name")), "unknown")

@@ -200,6 +200,7 @@ static void book(struct unit_table *t, const struct unit_answer *a)
     clock_gettime(CLOCK_REALTIME, &wall);
     t->book[t->book_len++] =
         (struct unit_entry){.wall_ms = (int64_t)wall.tv_sec * 1000 + wall.tv_nsec / 1000000,
+                            .mono_ns = unit_table_now_ns(),
                             .unit = a->unit,
                             .function = a->function,
                             .address = a->address,
@@ -212,7 +213,8 @@ static void book(struct unit_table *t, const struct unit_answer *a)
 static void print_entry(const struct unit_entry *e, size_t number, FILE *out)
 {
     static const char *const tables[] = {"none", "coil", "discrete_input", "holding", "input"};
-    static const char *const faults[] = {"null", "\"late\"", "\"garbled\"", "\"dropped\"", "\"collided\""};
+    static const char *const faults[] = {"null",        "\"late\"",     "\"garbled\"",
+                                         "\"dropped\"", "\"collided\"", "\"noisy\""};
     fprintf(out,
             "{\"number\": %zu, \"ts\": %lld, \"unit\": %d, \"table\": \"%s\", \"address\": %d, \"words\": [",
             number, (long long)e->wall_ms, e->unit, e->function <= 4 ? tables[e->function] : tables[0],
@@ -234,12 +236,32 @@ void unit_table_print_book(const struct unit_table *t, FILE *out)
     fputs("]\n", out);
 }
 
+static bool is_whole(enum unit_fault fault)
+{
+    return fault == UNIT_FAULT_NONE || fault == UNIT_FAULT_LATE;
+}
+
+void unit_table_print_times(const struct unit_table *t, FILE *out)
+{
+    const char *comma = "";
+    fputs("[", out);
+    for (size_t i = 0; i < t->book_len; i++) {
+        const struct unit_entry *e = &t->book[i];
+        if (e->mono_ns < t->since_ns || !is_whole(e->fault) || e->exception)
+            continue;
+        fprintf(out, "%s[%d, %d, %d, %d, %lld]", comma, e->unit, e->function, e->address, e->count,
+                (long long)(e->mono_ns - t->since_ns) / 1000);
+        comma = ", ";
+    }
+    fputs("]\n", out);
+}
+
 void unit_table_settle(struct unit_table *t, const struct unit_answer *a)
 {
     struct unit *u = &t->units[a->unit & 255];
     if (!t->bookless)
         book(t, a);
-    if (a->fault != UNIT_FAULT_NONE && a->fault != UNIT_FAULT_LATE)
+    if (!is_whole(a->fault))
         return;
     int64_t now = unit_table_now_ns();
     if (now - u->last_ns > u->longest_ns)

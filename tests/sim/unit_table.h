@@ -29,7 +29,8 @@ enum unit_fault {
     UNIT_FAULT_LATE,
     UNIT_FAULT_GARBLED,
     UNIT_FAULT_DROPPED,
-    UNIT_FAULT_COLLIDED
+    UNIT_FAULT_COLLIDED,
+    UNIT_FAULT_NOISY /* on a serial line: stray bytes before it */
 };
 
 struct unit {
@@ -46,7 +47,7 @@ struct unit {
 
 /* One answer in the book. */
 struct unit_entry {
-    int64_t wall_ms; /* when it had left */
+    int64_t wall_ms, mono_ns; /* when it had left */
     int unit, function, address, count, exception;
     uint32_t n;
     enum unit_fault fault;
@@ -95,5 +96,7 @@ bool unit_table_obey(struct unit_table *t, const char *line);
 void unit_table_print(const struct unit_table *t, FILE *out);
 /* The book: one JSON array in one line. */
 void unit_table_print_book(const struct unit_table *t, FILE *out);
+/* Of the book since the last reset, what was sent whole: [[unit, function, address, count, us], ...]. */
+void unit_table_print_times(const struct unit_table *t, FILE *out);
 
 #endif

@@ -11,11 +11,14 @@
  * talks while somebody else does spoils both. A port that is not set to the line's speed hears and says
  * nothing.
  *
+ * "noise 11" spoils every eleventh answer, whoever gives it: in turns its check sum, and by stray bytes
+ * before it.
+ *
  * A unit answers in order: what is late holds back the answers after it. --trace writes a line for every
  * frame.
  *
- * Orders on stdin, answers on stdout: those of unit_table.h, and "strict on|off", "echo on|off", "stats",
- * "quit". The end of stdin ends the program.
+ * Orders on stdin, answers on stdout: those of unit_table.h, and "strict on|off", "echo on|off", "noise 11",
+ * "stats", "book", "times", "quit". The end of stdin ends the program.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,13 +35,14 @@
 
 #define FRAME_MAX 256
 #define REPLIES_MAX 32
+#define STRAY 3 /* bytes */
 
 /* An answer that waits for its time, or is being sent. */
 struct reply {
     bool used, talking, spoiled;
     int64_t start_ns;
     size_t len, sent;
-    uint8_t bytes[FRAME_MAX];
+    uint8_t bytes[STRAY + FRAME_MAX];
     struct unit_answer answer;
 };
 
@@ -69,6 +73,7 @@ struct line {
     int64_t unit_free_ns[256]; /* before which no unit begins another answer */
     int64_t quiet_at_ns;       /* end of the last character on the line */
     bool answered_last;        /* that character was an answer's */
+    unsigned noise_every, replies_made;
     struct question question;
     struct reply replies[REPLIES_MAX];
     struct counts counts;
@@ -144,7 +149,7 @@ static void feed_reply(struct line *l, struct reply *r, int64_t now)
     size_t due = (size_t)((now - r->start_ns) / l->char_ns);
     due = due < r->len ? due : r->len;
     if (due > r->sent) {
-        uint8_t bytes[FRAME_MAX];
+        uint8_t bytes[sizeof r->bytes];
         size_t n = due - r->sent;
         for (size_t i = 0; i < n; i++)
             bytes[i] = (uint8_t)(r->bytes[r->sent + i] ^ (r->spoiled ? 0xA5 : 0));
@@ -166,6 +171,24 @@ static void feed_reply(struct line *l, struct reply *r, int64_t now)
     }
 }
 
+/* Electric noise spoils every so many answers, whoever gives them. */
+static void disturb(struct line *l, struct reply *r)
+{
+    static const uint8_t stray[STRAY] = {0x00, 0xFF, 0x7E};
+    l->replies_made++;
+    if (l->noise_every == 0 || l->replies_made % l->noise_every != 0)
+        return;
+    if (l->replies_made / l->noise_every % 2) {
+        r->bytes[r->len - 1] ^= 0x55;
+        r->answer.fault = UNIT_FAULT_GARBLED;
+        return;
+    }
+    memmove(r->bytes + STRAY, r->bytes, r->len);
+    memcpy(r->bytes, stray, STRAY);
+    r->len += STRAY;
+    r->answer.fault = UNIT_FAULT_NOISY;
+}
+
 static void plan_reply(struct line *l, const struct unit_answer *a)
 {
     struct reply *r = l->replies;
@@ -174,11 +197,6 @@ static void plan_reply(struct line *l, const struct unit_answer *a)
     if (r == l->replies + REPLIES_MAX)
         return; /* nobody has so many late units */
     *r = (struct reply){.used = true, .answer = *a, .len = a->len + 3};
-    int64_t *in_order = &l->unit_free_ns[a->unit & 255];
-    r->start_ns = l->question.end_ns + (a->delay_ns > l->silence_ns ? a->delay_ns : l->silence_ns);
-    if (r->start_ns < *in_order)
-        r->start_ns = *in_order;
-    *in_order = r->start_ns + (int64_t)r->len * l->char_ns + l->silence_ns;
     r->bytes[0] = (uint8_t)a->unit;
     memcpy(r->bytes + 1, a->pdu, a->len);
     unsigned crc = unit_table_crc(r->bytes, a->len + 1);
@@ -186,6 +204,12 @@ static void plan_reply(struct line *l, const struct unit_answer *a)
         crc ^= 0x5500;
     r->bytes[a->len + 1] = (uint8_t)(crc & 0xFF);
     r->bytes[a->len + 2] = (uint8_t)(crc >> 8);
+    disturb(l, r);
+    int64_t *in_order = &l->unit_free_ns[a->unit & 255];
+    r->start_ns = l->question.end_ns + (a->delay_ns > l->silence_ns ? a->delay_ns : l->silence_ns);
+    if (r->start_ns < *in_order)
+        r->start_ns = *in_order;
+    *in_order = r->start_ns + (int64_t)r->len * l->char_ns + l->silence_ns;
 }
 
 static bool speed_is_right(const struct line *l)
@@ -332,6 +356,11 @@ static void obey(void *context, const char *order)
         fflush(stdout);
         return;
     }
+    if (strcmp(order, "times") == 0) {
+        unit_table_print_times(&l->table, stdout);
+        fflush(stdout);
+        return;
+    }
     if (strcmp(order, "stats") == 0) {
         print_stats(l);
         fflush(stdout);
@@ -341,6 +370,8 @@ static void obey(void *context, const char *order)
         l->strict = order[8] == 'n';
     else if (strcmp(order, "echo on") == 0 || strcmp(order, "echo off") == 0)
         l->echo = order[6] == 'n';
+    else if (sscanf(order, "noise %u", &l->noise_every) == 1)
+        l->replies_made = 0;
     else if (strcmp(order, "quit") == 0)
         l->quit = true;
     else

@@ -60,6 +60,10 @@ class _Simulator:
         all_units = self.stats()["units"]
         return sum(all_units[str(u)]["answered"] for u in (units or all_units))
 
+    def times(self):
+        """What was sent whole since the last reset, in order: (unit, function, address, count, microseconds)."""
+        return [tuple(entry) for entry in json.loads(self.order("times"))]
+
     def answers(self, device=None):
         """The book, in the order in which the answers were sent."""
         return [Answer(bus="line", device="u%d" % e["unit"], written=e["fault"] not in ("dropped", "collided"),

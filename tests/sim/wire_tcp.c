@@ -8,7 +8,7 @@
  * Says on stdout which port it has. Questions of one connection are answered one after the other: a unit's
  * latency holds up those behind it, as in a serial server; a unit that is late or dead holds up nobody.
  *
- * Orders on stdin, answers on stdout: those of unit_table.h, and "stats", "book", "quit".
+ * Orders on stdin, answers on stdout: those of unit_table.h, and "stats", "book", "times", "quit".
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -177,6 +177,11 @@ static void obey(void *context, const char *order)
     bool done = true;
     if (strcmp(order, "book") == 0) {
         unit_table_print_book(&e->table, stdout);
+        fflush(stdout);
+        return;
+    }
+    if (strcmp(order, "times") == 0) {
+        unit_table_print_times(&e->table, stdout);
         fflush(stdout);
         return;
     }

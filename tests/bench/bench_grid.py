@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""bench_grid - serial lines of every speed with the shipped profiles, healthy, with dead units, and with noise.
+
+Both masters are judged by what the simulator sent whole. The perfect master asks what the cheapest plan for each profile
+asks, found here without any code of the daemon. bench.py runs it, docs/BENCHMARKS.md explains every line.
+"""
+
+import os
+import time
+
+import yaml
+
+from bench_bus import World, disturbance, jitter_ms, no_violation, percentile, perfect_master
+from daemon import ROOT
+from table import RUNS, in_folder, say, side_by_side
+from wire_line import WireLine
+
+PROFILES = os.path.join(ROOT, "config", "profiles")
+FUNCTIONS = {"coil": 1, "discrete_input": 2, "holding": 3, "input": 4}
+WORDS = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
+NOISE = 11  # every so many answers on the line; has no factor in common with the numbers of units
+# baud: how many lines at once, on two cores
+AT_ONCE = {1200: 15, 9600: 8, 19200: 8, 115200: 3}
+# condition, speeds, devices, target
+GRID = (("healthy", (1200, 9600, 19200), (1, 8, 32), 0.97), ("healthy", (115200,), (8, 32), 0.95),
+        ("dead", (9600, 19200), (8, 32), 0.90), ("noisy", (9600,), (1, 8, 32), 0.93), ("noisy", (115200,), (8, 32), 0.85))
+
+
+# -- what must be asked
+
+
+def chosen(count):
+    """So many shipped profiles: those whose devices want no pause of their own, which would be what is measured."""
+    names = sorted(name[:-5] for name in os.listdir(PROFILES) if name.endswith(".yaml"))
+    calm = [name for name in names if "pause" not in read_profile(name).get("limits", {})][:32]
+    return {1: ["eastron-sdm630"], 8: calm[::4], 32: calm}[count]
+
+
+def read_profile(name):
+    with open(os.path.join(PROFILES, name + ".yaml"), encoding="utf-8") as file:
+        return yaml.safe_load(file)
+
+
+class Cost:
+    """Seconds of the line that a question and its answer take, each behind its silence; 8N1."""
+
+    def __init__(self, baud):
+        self._char_s = 10 / baud
+        self._silence_s = 0.00175 if baud > 19200 else 3.5 * self._char_s
+
+    def of(self, function, count):
+        return (8 + 5 + ((count + 7) // 8 if function <= 2 else 2 * count)) * self._char_s + 2 * self._silence_s
+
+
+def cheapest(profile, cost):
+    """The reads (function, address, count) that take least: the best of all ways to cut each table's sorted points."""
+    limits, reads = profile.get("limits", {}), []
+    for register, function in FUNCTIONS.items():
+        spans = sorted((p["address"], p["address"] + WORDS.get(p.get("type"), 1)) for p in profile["points"]
+                       if p["register"] == register)
+        most = limits.get("max_registers", 125)
+        most = min(most * 16, 2000) if function <= 2 else most
+        best = [(0.0, [])]  # of the first n points
+        for end in range(1, len(spans) + 1):
+            ways = []
+            for begin in range(end - 1, -1, -1):
+                first, last = spans[begin][0], max(span[1] for span in spans[begin:end])
+                holes = [max(0, b[0] - max(s[1] for s in spans[begin:i + 1])) for i, b in
+                         enumerate(spans[begin + 1:end], begin)]
+                if last - first <= most and max(holes, default=0) <= limits.get("max_hole", 0):
+                    ways.append((best[begin][0] + cost.of(function, last - first),
+                                 best[begin][1] + [(function, first, last - first)]))
+            best.append(min(ways))
+        reads += best[-1][1]
+    return reads
+
+
+def share(times, wanted, cost):
+    """Of the line's time, how much went into what had to be asked: an answer counts what its unit's cheapest poll
+    takes, split over the reads of which the master made the poll."""
+    own = {}
+    for unit, function, address, count, _ in times:
+        own.setdefault(unit, {})[function, address, count] = cost.of(function, count)
+    worth = {unit: sum(cost.of(f, n) for f, _, n in wanted[unit]) / sum(reads.values()) for unit, reads in own.items()}
+    done = sum(worth[unit] * cost.of(function, count) for unit, function, _, count, _ in times[1:])
+    return done / (times[-1][4] - times[0][4]) * 1e6
+
+
+# -- one line
+
+
+def devices_of(names, every):
+    return [{"name": "u%d" % unit, "bus": "line", "unit": unit, "every": every, "profile": name}
+            for unit, name in enumerate(names, 1)]
+
+
+def one_line(folder, baud, count, condition):
+    cost, names = Cost(baud), chosen(count)
+    wanted = {unit: cheapest(read_profile(name), cost) for unit, name in enumerate(names, 1)}
+    dead = list(range(3, count + 1, 8)) if condition == "dead" else []
+    cycle = sum(cost.of(f, n) for reads in wanted.values() for f, _, n in reads)
+    seconds = max(6.0, 2.3 * cycle)
+    with WireLine(folder, baud=baud, units="1-%d" % count, registers=65536) as line:
+        if condition == "noisy":
+            line.order("noise", NOISE)
+        line.reset()
+        perfect_master(line, [(unit, *read) for unit, reads in wanted.items() if unit not in dead for read in reads],
+                       max(4.0, 1.5 * cycle))
+        perfect = share(line.times(), wanted, cost)
+        with World(line.bus(timeout="500ms"), devices_of(names, "50ms"), profiles=PROFILES):
+            time.sleep(3 + cycle)
+            if dead:
+                line.order("dead", ",".join(map(str, dead)))
+                time.sleep(45)
+            line.reset()
+            time.sleep(20 if dead else seconds)
+            stats, times = line.stats(), line.times()
+    if condition == "healthy":
+        no_violation(stats)
+    assert stats["early"] == 0, stats
+    return {"perfect": perfect, "ours": share(times, wanted, cost), "lag": stats["lag_max_us"]}
+
+
+def paced_line(folder, every_s=2, seconds=40):
+    """Eight devices with time to spare: how regularly each is asked, in milliseconds."""
+    cost, names = Cost(9600), chosen(8)
+    reads = [read for name in names for read in cheapest(read_profile(name), cost)]
+    with WireLine(folder, units="1-8", registers=65536) as line:
+        with World(line.bus(timeout="500ms"), devices_of(names, "%ds" % every_s), profiles=PROFILES):
+            time.sleep(6)
+            line.reset()
+            time.sleep(seconds)
+            jitter = jitter_ms(line.times(), every_s)
+    return {"p50": percentile(jitter, 0.5), "p99": percentile(jitter, 0.99),
+            "longest": max(cost.of(f, n) for f, _, n in reads) * 1e3}
+
+
+def bench_paced(table):
+    say("paced: 8 shipped profiles at 9600 baud, every 2 s (%d lines at once)" % RUNS)
+    runs = side_by_side([lambda: in_folder(paced_line)] * RUNS)
+    for what, target in (("p50", 0.1), ("p99", 1.0)):
+        table.add("paced: jitter of the sample times, %s, of the longest question" % what, "ms",
+                  [(r[what], r["longest"]) for r in runs], target, at_most=True)
+
+
+def bench_grid(table):
+    for condition, bauds, counts, target in GRID:
+        for baud in bauds:
+            say("grid: %d baud, %s devices, %s" % (baud, " ".join(map(str, counts)), condition))
+            jobs = [count for count in counts for _ in range(RUNS)]
+            runs = []
+            width = 10 if condition == "dead" else AT_ONCE[baud]
+            for i in range(0, len(jobs), width):
+                runs += side_by_side([lambda n=n: in_folder(one_line, baud, n, condition) for n in jobs[i:i + width]])
+            for count in counts:
+                own = [run for n, run in zip(jobs, runs) if n == count]
+                table.add("grid: %d baud, %d device%s, %s" % (baud, count, "s" if count > 1 else "", condition), "",
+                          [(r["ours"], r["perfect"]) for r in own], target, note=disturbance(own))
+                table.curve("line: %s, %d devices" % (condition, count), baud, [r["ours"] / r["perfect"] for r in own])
+
+
+GROUPS = (("grid", bench_grid), ("paced", bench_paced))
