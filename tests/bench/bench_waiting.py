@@ -10,11 +10,11 @@ import statistics
 import time
 
 import settings as config_file
-from bench_footprint import memory
 from broker import Broker
 from certs import Authority
 from daemon import Daemon
 from filled import Filled
+from proc import memory_kib
 from table import RUNS, in_folder, say
 from wire_line import WireTcp
 
@@ -69,7 +69,7 @@ class Box:
         seen = []
         for _ in range(SECONDS):
             time.sleep(1)
-            seen.append(memory(self.daemon.pid))
+            seen.append(memory_kib(self.daemon.pid))
         return [statistics.median(column) for column in zip(*seen)]
 
     def drain(self):
@@ -78,7 +78,7 @@ class Box:
         self.broker.start()
         while True:
             time.sleep(0.2)
-            seen.append(memory(self.daemon.pid))
+            seen.append(memory_kib(self.daemon.pid))
             one = self.daemon.status()["uplinks"][0]
             if one["delivered"] > 0 and one["waiting"] < 5 * UNITS:
                 return [max(column) for column in zip(*seen)]
