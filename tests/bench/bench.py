@@ -5,6 +5,8 @@
 BENCH_RUNS=n: how often each figure is taken (5). BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=store,dead
 runs only parts or groups of that name. Prints a table, writes build/bench.json.
 
+`bench.py list` only says which parts and groups there are.
+
 Exit 0 when every figure reaches its target, 1 otherwise, 64 for a name that nothing has.
 """
 
@@ -24,12 +26,13 @@ import bench_live  # noqa: E402
 import bench_store  # noqa: E402
 import bench_uplink  # noqa: E402
 import bench_waiting  # noqa: E402
+import bench_warehouse  # noqa: E402
 from daemon import ROOT, default_binary  # noqa: E402
 from table import RUNS, Table, machine  # noqa: E402
 
 PARTS = {"bus": bench_bus.GROUPS + bench_grid.GROUPS, "store": bench_store.GROUPS,
          "uplink": [*bench_uplink.GROUPS, *bench_live.GROUPS, *bench_waiting.GROUPS],
-         "footprint": bench_footprint.GROUPS, "broker": bench_broker.GROUPS}
+         "footprint": bench_footprint.GROUPS, "broker": [*bench_broker.GROUPS, *bench_warehouse.GROUPS]}
 
 
 def chosen(only):
@@ -44,6 +47,9 @@ def chosen(only):
 
 
 def main():
+    if sys.argv[1:] == ["list"]:
+        print("\n".join("%s: %s" % (part, " ".join(name for name, _ in groups)) for part, groups in PARTS.items()))
+        return 0
     benches = chosen([name for name in os.environ.get("BENCH_ONLY", "").split(",") if name])
     if benches is None:
         return 64

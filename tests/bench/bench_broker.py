@@ -11,6 +11,7 @@ import subprocess
 
 from broker import Broker
 from certs import Authority
+from proc import memory_kib
 from table import RUNS, in_folder, say
 from wire_line import program
 
@@ -43,8 +44,7 @@ class Node:
 
     def anonymous(self):
         """Bytes."""
-        with open("/proc/%d/smaps_rollup" % self._broker.pid, encoding="ascii") as file:
-            return next(int(line.split()[1]) for line in file if line.startswith("Anonymous:")) * 1024
+        return memory_kib(self._broker.pid).anonymous * 1024
 
     def __enter__(self):
         self._broker.start()
