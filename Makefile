@@ -129,8 +129,14 @@ $(B)/bench/%: tests/bench/%.c $(B)/settings
 # Puts days into a store in seconds, for tests that would have to wait for them.
 FILL := $(B)/tools/fill_store
 
+# Loaded before the program in a test: tests/tools/preload.py. No sanitizer is in them: its runtime must come first.
+PRELOADS := $(B)/faults/clock_step.so $(B)/faults/resolver.so
+$(PRELOADS): $(B)/faults/%.so: tests/faults/%.c $(B)/settings
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) -O1 -g -fPIC -shared -o $@ $< -ldl
+
 .PHONY: sims
-sims: $(SIMS) $(FILL)
+sims: $(SIMS) $(FILL) $(PRELOADS)
 
 # It stands in for system calls, and for two functions as the store alone sees them: tests/faults/crash_shim.h.
 $(B)/faults/crash: $(wildcard tests/faults/crash*.[ch]) $(B)/libfieldgate.a
@@ -232,7 +238,7 @@ build/promtool: tests/tools/get_promtool.sh
 	@tests/tools/get_promtool.sh $@
 
 .PHONY: integration
-integration: $(B)/fieldgate $(SIMS) $(FILL) build/promtool
+integration: $(B)/fieldgate sims build/promtool
 	@echo "== integration tests with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/integration
 
@@ -249,7 +255,7 @@ crash: $(B)/faults/crash ## power cuts at N=2000 places in the life of a databas
 	@$(B)/faults/crash -n $(N) $(if $(SEED),-s $(SEED))
 
 .PHONY: faults
-faults: $(B)/fieldgate crash
+faults: $(B)/fieldgate crash $(PRELOADS)
 	@echo "== faults with $(B)/fieldgate"
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTEST) tests/faults
 
@@ -260,16 +266,12 @@ hostile: $(B)/fieldgate ## a broker that means harm, HOSTILE_SECONDS=8: memory (
 
 T ?= 10min
 .PHONY: soak
-soak: $(B)/fieldgate ## random faults for T=2h, judged by outside subscribers; FG_SEED=n repeats one round
+soak: $(B)/fieldgate $(PRELOADS) ## random faults for T=2h, judged by outside subscribers; FG_SEED=n repeats one round
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak.py $(T)
-
-$(B)/faults/clock_step.so: tests/faults/clock_step.c $(B)/settings
-	@mkdir -p $(@D)
-	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -fPIC -shared -o $@ $< -ldl
 
 SOAK_MINUTES ?= 10
 .PHONY: soak-short
-soak-short: $(B)/fieldgate $(FILL) $(B)/faults/clock_step.so ## 50 times the usual load with faults: memory, descriptors, threads
+soak-short: $(B)/fieldgate $(FILL) $(PRELOADS) ## 50 times the usual load with faults: memory, descriptors, threads
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak_short.py $(SOAK_MINUTES)
 
 .PHONY: test
@@ -351,7 +353,7 @@ LANE_2 := fuzz; FLAVOR=tsan integration; FLAVOR=asan faults; FLAVOR=asan hostile
 ci: ## what takes longer, side by side: each target's output is in build/ci
 	@tests/tools/install_packages.sh build demo test fuzz package system node interop
 	@echo "== building all flavours"
-	@$(MAKE) --no-print-directory -j$(JOBS) all sims $(B)/faults/crash $(B)/faults/clock_step.so
+	@$(MAKE) --no-print-directory -j$(JOBS) all sims $(B)/faults/crash
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=tsan all sims
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=asan all sims build/asan/faults/crash
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers

@@ -2,8 +2,9 @@
 """schedule - a random sequence of faults, made before anything runs, so that a seed always gives the same one.
 
 A plan is a list of steps in time. Every fault is a step that begins it and one that ends it; each of the things
-that can be at fault (a link, a broker, the daemon, the disk, the configuration) has at most one at a time, but
-several of them are often at fault together. The kinds are dealt from a shuffled deck: a short plan has nearly all.
+that can be at fault (a link, a broker, the daemon, the disk, the configuration, the clock, the name server) has at most
+one at a time, but several of them are often at fault together. The kinds are dealt from a shuffled deck: a plan of
+WHOLE_S has all of them, a shorter one nearly all.
 """
 
 import heapq
@@ -16,10 +17,11 @@ BROKER_KINDS = ("freeze", "restart", "kill", "forget")
 DAEMON_KINDS = ("kill", "kill", "kill", "stop")
 DISK_KINDS = ("full", "full", "read_only")
 EDITS = ("address", "topic", "client_id", "credentials")
-CLOCK_STEPS_MS = (-3600000, -20000, 20000, 3600000)
+# Each further than a run is long: a time then tells under which of them it was read.
+CLOCK_STEPS_MS = (-3600000, -900000, 900000, 3600000)
+RESOLVER_HANGS = 2
 INSTANT = ("reset", "half_close")
-# How long after its fault the disk is left alone by the clock: it is in that time that a stream may begin.
-DISK_RETRY_S = 15
+WHOLE_S = 60
 
 
 @dataclass(order=True)
@@ -28,7 +30,7 @@ class Step:
 
     at: float
     number: int
-    target: str = field(compare=False)  # a site's link or broker, "daemon", "disk", "config", "sensor", "clock"
+    target: str = field(compare=False)  # a site's link or broker, "daemon", "disk", "config", "sensor", "clock", "resolver"
     action: str = field(compare=False)
     site: str = field(compare=False, default="")  # or the sensor
     value: object = field(compare=False, default=None)
@@ -40,29 +42,41 @@ class Step:
 
 class Plan:
     """steps: in the order of time. longest: of one fault, in seconds. restarts: the daemon is ended and started too.
-    sensors: names of those that fall silent. clock: it is stepped, to and fro."""
+    sensors: names of those that fall silent. clock: it is stepped, to and fro. resolver: it hangs, for one uplink."""
 
-    def __init__(self, seed, seconds, with_disk, longest=6.0, gap=1.1, restarts=True, sensors=(), clock=False):
+    def __init__(self, seed, seconds, with_disk, longest=6.0, gap=1.1, restarts=True, sensors=(), clock=False,
+                 resolver=False):
         self._dice = random.Random(seed)
         self._with_disk = with_disk
         self._restarts = restarts
         self._sensors = sensors
         self._clock = clock
+        self._resolver = resolver
         self._longest = longest
+        self._make(seconds, gap)
+        while seconds >= WHOLE_S and not set(self._cards()) <= self._played:
+            self._make(seconds, gap)
+        self.steps = [heapq.heappop(self._heap) for _ in range(len(self._heap))]
+
+    def kinds(self):
+        """Target and action of all faults in it, each once."""
+        return {(step.target, step.action) for step in self.steps}
+
+    def _make(self, seconds, gap):
         self._busy = {}
         self._heap = []
         self._deck = []
+        self._played = set()
         self._site = "province-a"  # where the uplink "province" is sent to
-        self._make(seconds, gap)
-        self.steps = [heapq.heappop(self._heap) for _ in range(len(self._heap))]
-
-    def _make(self, seconds, gap):
         at = 1.0
+        if self._resolver:
+            self._play_resolver(at, "hang")
+            self._busy["daemon"] = at + 2  # there is somebody to ask it
         while at < seconds:
             self._deal(at)
             at += self._dice.expovariate(1 / gap)
 
-    def _new_deck(self):
+    def _cards(self):
         deck = [("link", kind) for kind in LINK_KINDS] + [("broker", kind) for kind in BROKER_KINDS]
         if self._restarts:
             deck += [("daemon", kind) for kind in DAEMON_KINDS] + [("config", kind) for kind in EDITS]
@@ -71,6 +85,12 @@ class Plan:
         deck += [("sensor", name) for name in self._sensors]
         if self._clock:
             deck += [("clock", ms) for ms in CLOCK_STEPS_MS]
+        if self._resolver:
+            deck += [("resolver", "hang")] * RESOLVER_HANGS
+        return deck
+
+    def _new_deck(self):
+        deck = self._cards()
         self._dice.shuffle(deck)
         return deck
 
@@ -81,6 +101,7 @@ class Plan:
         for card in self._deck:
             if getattr(self, "_play_" + card[0])(at, card[1]):
                 self._deck.remove(card)
+                self._played.add(card)
                 return
         self._deck += self._new_deck()
 
@@ -142,8 +163,6 @@ class Plan:
     def _play_disk(self, at, kind):
         if not self._free("disk", at) or (kind == "read_only" and not self._free("daemon", at)):
             return False
-        if not self._free("clock", at):
-            return False
         end = at + self._length()
         self._busy["disk"] = end + 1
         if kind == "read_only":  # the kernel refuses it while a file is open for writing: found so at the start
@@ -165,14 +184,25 @@ class Plan:
         return True
 
     def _play_clock(self, at, by_ms):
-        """Not while a stream may begin: the judge puts streams in order by the times at which they began. The disk stays
-        well meanwhile."""
+        """For so long that a daemon which is down at first reads something meanwhile."""
         if not self._free("clock", at):
             return False
-        at = max(at, self._busy.get("disk", -DISK_RETRY_S) + DISK_RETRY_S)
-        end = self._busy["clock"] = at + self._length()
+        end = at + 3 + self._length()
+        self._busy["clock"] = end + 0.5
         self._add(at, "clock", "step", value=by_ms)
-        self._add(end, "clock", "step", value=0)
+        self._add(end, "clock", "step back", value=0)
+        return True
+
+    def _play_resolver(self, at, kind):
+        """It is asked when a connection is made: the present one ends."""
+        sites = [site for site in (self._site, "market") if self._free(site + "resolver", at)]
+        if not sites:
+            return False
+        site = self._dice.choice(sites)
+        end = at + 2 + self._length()
+        self._busy[site + "resolver"] = end + 0.5
+        self._add(at, "resolver", kind, site)
+        self._add(end, "resolver", "answer", site)
         return True
 
     def _play_config(self, at, edit):

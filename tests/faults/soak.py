@@ -49,9 +49,9 @@ def one_round(seed, seconds):
                 say("no faults of the disk: " + refused)
             else:
                 stage.ends.callback(disk.unmount)
-            world = World(stage, None if refused else disk, say)
+            world = World(stage, None if refused else disk, say, clock=True, resolver=True)
             world.begin()
-            world.run(Plan(seed, seconds, not refused, longest=min(60.0, seconds / 10)))
+            world.run(Plan(seed, seconds, not refused, longest=min(60.0, seconds / 10), clock=True, resolver=True))
             say(world.summary(judge(world)))
             refuse_sanitizer_reports(stage.daemon.log())
     finally:

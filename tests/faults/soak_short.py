@@ -27,13 +27,12 @@ for _folder in ("sim", "tools"):
     sys.path.insert(0, os.path.join(_TESTS, _folder))
 
 from certs import Authority  # noqa: E402
-from daemon import default_binary  # noqa: E402
 from filled import Filled  # noqa: E402
 from fixtures import refuse_sanitizer_reports  # noqa: E402
 from proc import memory_kib  # noqa: E402
 from schedule import Plan  # noqa: E402
 from stage import Stage  # noqa: E402
-from world import UPLINKS, Clock, Disk, World, now_ms  # noqa: E402
+from world import UPLINKS, Disk, World, now_ms  # noqa: E402
 
 # A farm has about 40 readings a minute: a handful of probes, once a minute each.
 USUAL_PER_MINUTE = 40
@@ -115,9 +114,7 @@ class Trial:
         else:
             stage.ends.callback(disk.unmount)
         authority = Authority(stage.path("ca"))
-        clock = Clock(os.path.join(os.path.dirname(default_binary()), "faults", "clock_step.so"), stage.path("clock"))
-        stage.ends.callback(clock.close)
-        self.world = World(stage, None if refused else disk, say, per_minute=USUAL_PER_MINUTE * LOAD, clock=clock,
+        self.world = World(stage, None if refused else disk, say, per_minute=USUAL_PER_MINUTE * LOAD, clock=True,
                            certificate=(authority.ca_file, *authority.issue("broker")))
         self.stage = stage
         self.filled = {}

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ledger under a random schedule of faults: daemon, brokers, links, disk and configuration, several at once.
+"""The ledger under a random schedule of faults: daemon, brokers, links, disk, configuration, clock and name server, several
+at once.
 
 Every value the sensors gave is known, and only outside subscribers say what was delivered. At the end their books must
 agree with the sensors' for each uplink: no hole in the numbers, duplicates only with equal content, and nothing
@@ -18,6 +19,13 @@ from schedule import Plan
 from soak_short import Look, grown
 from world import Disk, World, judge
 
+EVERY_KIND = {
+    ("link", "refuse"), ("link", "hold"), ("link", "hold_up"), ("link", "hold_down"), ("link", "delay"), ("link", "rate"),
+    ("link", "reset"), ("link", "half_close"), ("broker", "freeze"), ("broker", "restart"), ("broker", "kill"),
+    ("broker", "forget"), ("daemon", "kill"), ("daemon", "stop"), ("disk", "full"), ("disk", "read_only"),
+    ("config", "address"), ("config", "topic"), ("config", "client_id"), ("config", "credentials"), ("clock", "step"),
+    ("resolver", "hang")}
+
 
 def seed():
     value = int(os.environ.get("FG_SEED") or random.SystemRandom().randrange(1 << 32))
@@ -28,9 +36,14 @@ def seed():
 def test_a_schedule_always_comes_out_the_same():
     one, other = (Plan(7, 300, True).steps for _ in range(2))
     assert [step.text() for step in one] == [step.text() for step in other]
-    assert {(step.target, step.action) for step in one} >= {
-        ("daemon", "kill"), ("broker", "forget"), ("link", "hold_down"), ("disk", "full"), ("disk", "read_only"),
-        ("config", "address"), ("config", "topic"), ("config", "client_id"), ("config", "credentials")}
+
+
+def test_a_minute_has_every_kind_of_fault():
+    for number in range(50):
+        plan = Plan(number, 60, with_disk=True, clock=True, resolver=True)
+        assert plan.kinds() >= EVERY_KIND, "FG_SEED=%d" % number
+        clock = [step.value for step in plan.steps if step.target == "clock"]
+        assert {-3600000, -900000, 900000, 3600000} <= set(clock[::2]) and not any(clock[1::2])
 
 
 def test_a_schedule_without_restarts_leaves_the_daemon_alone():
@@ -50,10 +63,14 @@ def test_the_short_soak_sees_five_per_cent_one_descriptor_and_one_thread():
 
 
 def test_links_brokers_daemon_and_configuration_fail_in_any_order(stage):
-    world = World(stage)
+    tried(World(stage, clock=True, resolver=True), Plan(seed(), 30, with_disk=False, clock=True, resolver=True))
+
+
+def tried(world, plan):
     world.begin()
-    world.run(Plan(seed(), 30, with_disk=False))
+    world.run(plan)
     print(world.summary(judge(world)))
+    assert set(world.happened) == plan.kinds()
 
 
 def mounted(stage):
@@ -65,11 +82,9 @@ def mounted(stage):
     return disk
 
 
-def test_the_disk_fails_too(stage):
-    world = World(stage, mounted(stage))
-    world.begin()
-    world.run(Plan(seed(), 30, with_disk=True))
-    print(world.summary(judge(world)))
+def test_everything_fails_in_any_order(stage):
+    plan = Plan(seed(), 60, with_disk=True, clock=True, resolver=True)
+    tried(World(stage, mounted(stage), clock=True, resolver=True), plan)
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])

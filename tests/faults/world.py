@@ -8,8 +8,8 @@ before its broker can take a message: what is acknowledged while nobody is subsc
 The judge is a ledger for each uplink, made of what the sensors served and what the subscribers got.
 """
 
+import collections
 import os
-import struct
 import subprocess
 import time
 from contextlib import suppress
@@ -20,6 +20,8 @@ import settings as config_file
 from broker import Broker
 from fixtures import validate_messages
 from ledger import Ledger
+from preload import Clock, Resolver
+from proc import wait_until
 from proxy import BOTH, DOWN, UP, Proxy
 from schedule import SITES
 from subscriber import Subscriber
@@ -31,6 +33,8 @@ IN_PROGRESS_MS = 600
 CUT_OFF_MS = 1200
 # How long after its disk is well again the daemon may take to notice.
 DISK_RETRY_MS = 11000
+# By how much a record may be off the step of the clock that it was taken at.
+STEP_SLACK_MS = 200
 USERS = {"gw": "first-secret", "gw-new": "second-secret", "warehouse": "third-secret"}
 DISK_MIB = 24
 UPLINKS = {"province": SITES[:2], "market": SITES[2:]}
@@ -41,17 +45,22 @@ def now_ms():
 
 
 class Site:
-    """A broker, the link to it, and who listens there. tls: None, or (ca_file, cert_file, key_file)."""
+    """A broker, the link to it, and who listens there. tls: None, or (ca_file, cert_file, key_file). resolver: a Resolver
+    that knows its name, if it is to be found by one."""
 
-    def __init__(self, stage, name, tls=None):
+    def __init__(self, stage, name, tls=None, resolver=None):
         self.name = name
+        self.host = name + ".example" if resolver else "127.0.0.1"
+        self.resolver = resolver
+        if resolver:
+            resolver.know(self.host)
         self._tls = tls
         self.broker = Broker(stage.path("broker-" + name), users=USERS, tls=tls)
         stage.ends.callback(self.broker.kill)
         self.broker.start()
         self.link = Proxy(self.broker.port)
         stage.ends.callback(self.link.close)
-        self.url = "%s://127.0.0.1:%d" % ("mqtts" if tls else "mqtt", self.link.port)
+        self.url = "%s://%s:%d" % ("mqtts" if tls else "mqtt", self.host, self.link.port)
         self.subscriber = Subscriber(self.broker.port, user=("warehouse", USERS["warehouse"]),
                                      tls=(tls[0], None, None) if tls else None)
         stage.ends.callback(self.subscriber.stop)
@@ -75,6 +84,15 @@ class Site:
         self.link.clear()
         self._refused = False
         self._admit()
+
+    def hang_resolver(self):
+        """Who comes back does not find the way; nobody asks while the present connection stands."""
+        self.resolver.hang(self.host)
+        self.link.reset()
+
+    def clear_resolver(self):
+        if self.resolver:
+            self.resolver.answer(self.host)
 
     def begin_broker(self, kind):
         self._subscriptions = self.subscriber.subscriptions
@@ -189,34 +207,42 @@ class Card:
             self._frozen = False
 
 
-class Clock:
-    """The wall clock as the daemon sees it: tests/faults/clock_step.c."""
+class TrueTime:
+    """Tells from a time that a stepped clock gave when it really was."""
 
-    def __init__(self, library, path):
-        self.env = {"LD_PRELOAD": library, "FG_CLOCK_STEP": path}
-        with open(path, "wb") as file:
-            file.write(bytes(8))
-            file.flush()
-        self._file = open(path, "r+b", buffering=0)  # pylint: disable=consider-using-with
+    def __init__(self):
+        self._spans = [(0, 0)]  # (from when on, in wall ms; how far it is off)
 
-    def step(self, ms):
-        """How far it is off from now on."""
-        self._file.seek(0)
-        self._file.write(struct.pack("=q", ms))
+    def stepped(self, ms):
+        self._spans.append((now_ms(), ms))
 
-    def close(self):
-        self._file.close()
+    def of(self, ts, seen_ms):
+        """ts: what it said. seen_ms: when somebody else had it. Where a run is longer than a step there may be several
+        answers: the latest."""
+        ends = [begin for begin, _ in self._spans[1:]] + [seen_ms]
+        fitting = [ts - off for (begin, off), end in zip(self._spans, ends)
+                   if begin - STEP_SLACK_MS <= ts - off <= min(end, seen_ms) + STEP_SLACK_MS]
+        return max(fitting, default=ts)
+
+    def shifted(self, ts, seen_ms):
+        return self.of(ts, seen_ms) != ts
 
 
 class World:
     """On an empty stage. say(text): where the story is told. certificate: of the site "market", which then speaks
-    TLS. clock: a Clock, if it is to be stepped. per_minute: readings of the whole farm (by default 5 polls a second)."""
+    TLS. clock: it can be stepped. resolver: brokers have names, and it can hang. per_minute: readings of the whole farm
+    (by default 5 polls a second)."""
 
-    def __init__(self, stage, disk=None, say=print, per_minute=None, certificate=None, clock=None):
+    def __init__(self, stage, disk=None, say=print, per_minute=None, certificate=None, clock=False, resolver=False):
         self.stage = stage
         self.say = say
         self.disk = disk
-        self.clock = clock
+        self.clock = Clock(stage.path("clock")) if clock else None
+        self.resolver = Resolver(stage.path("names")) if resolver else None
+        if clock:
+            stage.ends.callback(self.clock.close)
+        self.time = TrueTime()
+        self.happened = collections.Counter()  # by target and action
         self._per_minute = per_minute
         self._certificate = certificate
         self.sites = {}
@@ -242,17 +268,18 @@ class World:
         """All but the daemon."""
         make_farm(self.stage)
         for name in SITES:
-            self.sites[name] = Site(self.stage, name, self._certificate if name == "market" else None)
+            self.sites[name] = Site(self.stage, name, self._certificate if name == "market" else None, self.resolver)
         for user in USERS:
             with open(self.stage.path("password-" + user), "w", encoding="utf-8") as file:
                 file.write(USERS[user] + "\n")
             os.chmod(file.name, 0o600)
         for uplink in UPLINKS:
             self.ledgers[uplink] = Ledger.of_farm(self.stage.farm, uplink=uplink)
+            self.ledgers[uplink].true_ms = self.time.of
         self._configure()
 
     def start(self):
-        self.stage.start_daemon(env=self.clock.env if self.clock else None)
+        self.stage.start_daemon(preload=[part for part in (self.clock, self.resolver) if part])
         self._should_run = True
 
     def wait_sending(self):
@@ -268,6 +295,7 @@ class World:
             time.sleep(max(0.0, begin + step.at - time.monotonic()))
             self.say("%d %s" % (now_ms() % 100000000, step.text()))
             getattr(self, "_" + step.target)(step)
+            self.happened[step.target, step.action] += 1
 
     def _link(self, step):
         site = self.sites[step.site]
@@ -338,7 +366,20 @@ class World:
         self.stage.farm.fault(step.site, silent=step.action == "silent")
 
     def _clock(self, step):
-        self.clock.step(step.value)
+        self._step_clock(step.value)
+
+    def _step_clock(self, ms):
+        self.time.stepped(ms)
+        self.clock.step(ms)
+
+    def _resolver(self, step):
+        site = self.sites[step.site]
+        if step.action == "hang":
+            site.hang_resolver()
+            return
+        if not self.hung():  # the first of a plan comes while the daemon runs
+            wait_until(self.hung, 20, "a name that is looked up while nobody answers")
+        site.clear_resolver()
 
     # -- parts of steps
 
@@ -396,12 +437,13 @@ class World:
     def heal(self):
         """Everything is well again."""
         for site in self.sites.values():
+            site.clear_resolver()
             site.end_broker()
             site.clear_link()
         for device in self.stage.farm.devices:
             self.stage.farm.fault(device)
         if self.clock:
-            self.clock.step(0)
+            self._step_clock(0)
         self._heal_disk()
         self._supervise()
 
@@ -473,10 +515,19 @@ class World:
         """Whether a reading that was certainly committed and newer than all of the message came after it."""
         data = message.json
         newest = max(r["seq"] for kind in ("samples", "events") for r in data.get(kind, ()))
-        committed = data["sent"] - COMMIT_MS - IN_PROGRESS_MS
+        committed = self.time.of(data["sent"], message.ms) - COMMIT_MS - IN_PROGRESS_MS
         return any(r.stream == data["stream"] and r.seq > newest and r.arrived_ms > message.ms
-                   and r.lane == "live" and r.body["ts"] < committed
+                   and r.lane == "live" and self.time.of(r.body["ts"], r.arrived_ms) < committed
                    for r in self.ledgers[uplink].records.values())
+
+    def hung(self):
+        """How many questions found a name server that did not answer."""
+        return sum(site.resolver.waited(site.host) for site in self.sites.values() if site.resolver)
+
+    def shifted(self):
+        """How many samples arrived that were taken under another time."""
+        return sum(self.time.shifted(r.body["ts"], r.arrived_ms)
+                   for ledger in self.ledgers.values() for r in ledger.samples())
 
     def check_messages(self):
         for site in self.sites.values():
@@ -487,7 +538,9 @@ class World:
             uplink, report.text().splitlines()[0], len(self.ledgers[uplink].records),
             ", ".join(e["reason"] for e in self.ledgers[uplink].events("stream_opened")))
             for uplink, report in reports.items()]
+        lines.append("happened: " + ", ".join("%s %s %d" % (*kind, n) for kind, n in sorted(self.happened.items())))
         return "\n".join(lines + [
+            "look-ups that hung %d, samples taken under another time %d" % (self.hung(), self.shifted()),
             "kills %d, configurations applied %d, returns of a link %d, connections taken %d, polls cut short by a stop %d"
             % (self.kills, self.applied, self.not_live_first()[1],
                                      sum(s.link.accepted for s in self.sites.values()), self.cut_short)])
@@ -501,6 +554,8 @@ def judge(world):
     late, returns = world.not_live_first()
     assert not late, late
     assert returns > 3
+    assert not world.clock or world.shifted() > 0
+    assert not world.resolver or world.hung() > 0
     world.check_messages()
     code, _ = world.stage.daemon.stop()
     assert code == 0

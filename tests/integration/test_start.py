@@ -3,7 +3,6 @@
 
 import os
 import signal
-import subprocess
 import time
 
 import pytest
@@ -11,7 +10,8 @@ import pytest
 import settings as config_file
 from broker import Broker
 from certs import Authority
-from proc import free_port
+from preload import Resolver
+from proc import free_port, wait_until
 
 READY_WITHIN = 2.0
 STOP_WITHIN = 5.0
@@ -107,45 +107,19 @@ def test_a_second_daemon_on_the_same_store_is_refused(stage):
     assert stage.daemon.running
 
 
-HANGING_RESOLVER = """
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <netdb.h>
-#include <string.h>
-#include <unistd.h>
-
-int getaddrinfo(const char *name, const char *port, const struct addrinfo *hints, struct addrinfo **ret)
-{
-    static _Atomic int asked;
-    const char *once = name && strstr(name, "once.example") ? name : NULL;
-    while ((name && strstr(name, "hangs.example")) || (once && asked++ > 0))
-        pause();
-    if (once)
-        name = "127.0.0.1";
-    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    *(void **)&real = dlsym(RTLD_NEXT, "getaddrinfo");
-    return real(name, port, hints, ret);
-}
-"""
+@pytest.fixture
+def resolver(stage):
+    return Resolver(stage.path("names"))
 
 
-def start_with_hanging_resolver(stage, monkeypatch):
-    """hangs.example never gets an answer, once.example only the first time: 127.0.0.1."""
-    source, library = stage.path("hang.c"), stage.path("hang.so")
-    with open(source, "w", encoding="utf-8") as file:
-        file.write(HANGING_RESOLVER)
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=True, timeout=60)
-    monkeypatch.setenv("LD_PRELOAD", library)
-    monkeypatch.setenv("ASAN_OPTIONS", "verify_asan_link_order=0")
-    stage.start_daemon()
-    monkeypatch.undo()
-
-
-def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, monkeypatch):
+def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, resolver):
     """In an outage the name server is out of reach, too."""
+    resolver.know("hangs.example")
+    resolver.hang("hangs.example")
     stage.counter_farm(1)
     stage.configure(settings_without_broker(stage, "mqtt://hangs.example:1883"))
-    start_with_hanging_resolver(stage, monkeypatch)
+    stage.start_daemon(preload=[resolver])
+    wait_until(lambda: resolver.waited("hangs.example"), 10, "a look-up that hangs")
     first = stage.daemon.status()["started_ts"]
     os.kill(stage.daemon.pid, signal.SIGHUP)
     stage.daemon.wait_for_status(lambda s: s["started_ts"] != first)
@@ -153,7 +127,7 @@ def test_a_restart_while_a_name_look_up_hangs_is_a_restart(stage, monkeypatch):
     assert code == 0 and seconds < STOP_WITHIN
 
 
-def test_a_name_that_is_looked_up_in_vain_holds_up_no_other_uplink(stage, monkeypatch):
+def test_a_name_that_is_looked_up_in_vain_holds_up_no_other_uplink(stage, resolver):
     """The TLS library's own look-up, of a name that had an answer a moment ago, must not be the one that hangs."""
     authority = Authority(stage.path("ca"))
     certificate = authority.issue("broker", "DNS:once.example")
@@ -164,11 +138,12 @@ def test_a_name_that_is_looked_up_in_vain_holds_up_no_other_uplink(stage, monkey
     stage.configure(every="200ms", uplinks=[
         config_file.uplink("mqtts://once.example:%d" % far.port, "far", ca_file=authority.ca_file),
         config_file.uplink(stage.broker.url)])
-    start_with_hanging_resolver(stage, monkeypatch)
+    resolver.answer_once("once.example")
+    stage.start_daemon(preload=[resolver])
     stage.subscriber.sample("counter-1", 10)
     stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["delivered"] > 0, 15, "the uplink with the name")
     far.kill()
-    stage.daemon.wait_for_log("FG-LINK-DOWN", 15, text="uplink=far")
-    begin_ms = int(time.time() * 1000) + 3000  # its next look-up hangs by then
+    wait_until(lambda: resolver.waited("once.example"), 30, "a look-up that hangs")
+    begin_ms = int(time.time() * 1000)
     stage.subscriber.sample("counter-1", 15, since_ms=begin_ms)
     stage.wait_balanced()

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 
+import preload as preloads
 from proc import Child, wait_until
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -60,9 +61,10 @@ class NotifySocket:
 
 
 class Daemon:
-    """`fieldgate run` with a runtime folder of its own."""
+    """`fieldgate run` with a runtime folder of its own. preload: a Clock, a Resolver, for it and for other commands."""
 
-    def __init__(self, folder, config, binary=None, profiles=None, state_dir=None, first_retry_max_ms=200, env=None):
+    def __init__(self, folder, config, binary=None, profiles=None, state_dir=None, first_retry_max_ms=200, env=None,
+                 preload=()):
         self.binary = binary or default_binary()
         self.config = config
         self.runtime = os.path.join(folder, "run")
@@ -73,7 +75,10 @@ class Daemon:
         self._notify = NotifySocket(os.path.join(folder, "notify"))
         self._env.update(LC_ALL="C.UTF-8", FIELDGATE_LOCALE_DIR=os.path.join(os.path.dirname(self.binary), "locale"), NOTIFY_SOCKET=self._notify.path,
                          FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms), **(env or {}))
-        self._child = Child([self.binary, "run", "--config", config, "--runtime-dir", self.runtime,
+        for part in preload:
+            self._env.update(part.env)
+        self._program = preloads.program(self.binary, preload)
+        self._child = Child([*self._program, "run", "--config", config, "--runtime-dir", self.runtime,
                              *self._options()], os.path.join(folder, "daemon.log"))
         self._started_at = 0.0
 
@@ -168,7 +173,7 @@ class Daemon:
 
     def command(self, *argv, seconds=10):
         """Runs another command of the program: command("check") -> CompletedProcess with text output."""
-        return subprocess.run([self.binary, *argv], capture_output=True, text=True, timeout=seconds, check=False,
+        return subprocess.run([*self._program, *argv], capture_output=True, text=True, timeout=seconds, check=False,
                               env=self._env)
 
     def close(self):

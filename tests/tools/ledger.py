@@ -121,10 +121,12 @@ def shown(values):
 
 class Ledger:
     """Feed it with take(); ask report(). `fields`: {device: fields the daemon is configured to read}. Of samples that are
-    older than `since_ms` only the numbers count: nobody served them."""
+    older than `since_ms` only the numbers count: nobody served them. true_ms(ts, arrived_ms): when it was in truth, where
+    the gateway's clock is stepped."""
 
     def __init__(self, served, fields, uplink="province"):
         self.since_ms = 0
+        self.true_ms = lambda ts, arrived_ms: ts
         self._served = served
         self._fields = fields
         self._uplink = uplink
@@ -220,7 +222,7 @@ class Ledger:
         for record in self.records.values():
             if record.seq <= first.get(record.stream, record).seq:
                 first[record.stream] = record
-        began = {stream: record.body["ts"] for stream, record in first.items()}
+        began = {stream: self.true_ms(record.body["ts"], record.arrived_ms) for stream, record in first.items()}
         return sorted(self.records.values(), key=lambda r: (began[r.stream], r.seq))
 
     # -- what was served

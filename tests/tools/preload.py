@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""preload - the clock and the name server as one process sees them, in the hand of a test.
+
+Each part is a library that is loaded before the program (tests/faults/clock_step.c, resolver.c) and the environment that
+it reads. A sanitizer's runtime must be loaded before either: program() sees to it.
+"""
+
+import os
+import re
+import struct
+import subprocess
+from contextlib import suppress
+
+
+def program(binary, parts):
+    """How to start it with these parts: a command line."""
+    if not parts:
+        return [binary]
+    libraries = [os.path.join(os.path.dirname(binary), "faults", part.library) for part in parts]
+    for path in libraries:
+        assert os.access(path, os.R_OK), "%s: not built; run `make sims` first" % path
+    return ["env", "LD_PRELOAD=" + ":".join(sanitizer(binary) + libraries), binary]
+
+
+def sanitizer(binary):
+    """The runtime that an asan or tsan build is linked with, as a list of none or one."""
+    linked = subprocess.run(["ldd", binary], capture_output=True, text=True, check=True).stdout
+    return re.findall(r"=> (\S*/lib[at]san\.so\S*)", linked)
+
+
+class Clock:
+    """The wall clock. It can be stepped; what waits for monotonic time does not notice."""
+
+    library = "clock_step.so"
+
+    def __init__(self, path):
+        self.env = {"FG_CLOCK_STEP": path}
+        with open(path, "wb") as file:
+            file.write(bytes(8))
+            file.flush()
+        self._file = open(path, "r+b", buffering=0)  # pylint: disable=consider-using-with
+
+    def step(self, ms):
+        """How far it is off from now on."""
+        self._file.seek(0)
+        self._file.write(struct.pack("=q", ms))
+
+    def close(self):
+        self._file.close()
+
+
+class Resolver:
+    """The name server. Names it knows are 127.0.0.1; for each it can hang."""
+
+    library = "resolver.so"
+
+    def __init__(self, folder):
+        os.makedirs(folder)
+        self.env = {"FG_RESOLVER": folder}
+        self._folder = folder
+
+    def know(self, name):
+        self._touch(name)
+
+    def hang(self, name):
+        """No answer comes any more, to nobody who asks from now on."""
+        self._touch(name + ".hangs")
+
+    def answer_once(self, name):
+        """It hangs from the second question on."""
+        self.know(name)
+        self._touch(name + ".once")
+
+    def answer(self, name):
+        """Also to those who have been waiting."""
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(self._folder, name + ".hangs"))
+
+    def waited(self, name):
+        """How many questions found it hanging so far."""
+        try:
+            return os.path.getsize(os.path.join(self._folder, name + ".waited"))
+        except FileNotFoundError:
+            return 0
+
+    def _touch(self, name):
+        with open(os.path.join(self._folder, name), "wb"):
+            pass
