@@ -163,10 +163,17 @@ int store_layouts_waiting(struct store *s, size_t uplink, uint32_t *ret, size_t 
 /* Streams that have waiting records of the uplink, and the current one: [{"stream":"..","first":n},...] */
 int store_streams_waiting(struct store *s, size_t uplink, struct buf *ret_json);
 
-/* Why a record was given up. */
-enum store_loss_reason { LOSS_FULL, LOSS_CORRUPT, LOSS_REFUSED, LOSS_EXPIRED };
-#define STORE_LOSS_REASONS (LOSS_EXPIRED + 1)
-/* "store_full", "corrupt", "refused", "expired", as in the event. */
+/* Why a record was given up. The last two had no number yet, when the queue was full: samples, and events. */
+enum store_loss_reason {
+    LOSS_FULL,
+    LOSS_CORRUPT,
+    LOSS_REFUSED,
+    LOSS_EXPIRED,
+    LOSS_QUEUE,
+    LOSS_QUEUE_EVENTS,
+};
+#define STORE_LOSS_REASONS (LOSS_EXPIRED + 1) /* of records that had a number */
+/* "store_full", "corrupt", "refused", "expired", "queue_full", as in the event. */
 const char *store_loss_word(enum store_loss_reason reason);
 
 struct store_uplink_status {

@@ -65,8 +65,10 @@ struct store_uplink_state {
 };
 
 #define STORE_LOSS_OPEN 16 /* told one by one, of one uplink and reason; further ones are merged */
+#define STORE_LOSS_KINDS (LOSS_QUEUE_EVENTS + 1)
 
-/* What an uplink lost and no event has told yet. */
+/* What an uplink lost and no event has told yet. For what never had a number first and last are those of the
+ * events that told of it, and were lost themselves. */
 struct store_loss {
     size_t uplink;
     enum store_loss_reason reason;

@@ -303,7 +303,7 @@ static int on_loss(struct store *s, sqlite3_stmt *row, void *context)
         if (s->uplinks[l.uplink].id == sqlite3_column_int64(row, 0))
             break;
     if (l.uplink < s->uplink_count && s->loss_count < s->loss_cap && sqlite3_column_int(row, 1) >= 0 &&
-        sqlite3_column_int(row, 1) < STORE_LOSS_REASONS)
+        sqlite3_column_int(row, 1) < STORE_LOSS_KINDS)
         s->losses[s->loss_count++] = l;
     return 0;
 }

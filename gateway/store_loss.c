@@ -17,7 +17,7 @@
 int store_loss_init(struct store *s)
 {
     /* As many again for those whose event is on its way. */
-    s->loss_cap = s->uplink_count * STORE_LOSS_REASONS * STORE_LOSS_OPEN * 2;
+    s->loss_cap = s->uplink_count * STORE_LOSS_KINDS * STORE_LOSS_OPEN * 2;
     size_t n = s->loss_cap ? s->loss_cap : 1;
     s->losses = calloc(n, sizeof *s->losses);
     s->was_losses = calloc(n, sizeof *s->was_losses);
@@ -35,8 +35,16 @@ const char *store_loss_word(enum store_loss_reason reason)
         return "refused";
     case LOSS_EXPIRED:
         return "expired";
+    case LOSS_QUEUE:
+    case LOSS_QUEUE_EVENTS:
+        return "queue_full";
     }
     return "";
+}
+
+static bool had_number(enum store_loss_reason reason)
+{
+    return reason < STORE_LOSS_REASONS;
 }
 
 /* The open loss that a piece continues, or must be merged with; NULL: it begins a new one. */
@@ -50,7 +58,7 @@ static struct store_loss *continued(struct store *s, const struct store_loss *pi
             continue;
         open++;
         newest = l;
-        bool touches = l->last + 1 == piece->first || piece->last + 1 == l->first;
+        bool touches = l->last + 1 == piece->first || piece->last + 1 == l->first || !had_number(l->reason);
         if (touches && strcmp(l->stream, piece->stream) == 0)
             return l;
     }
@@ -101,7 +109,7 @@ void store_loss_add(struct store *s, size_t uplink, enum store_loss_reason reaso
 
 static bool reason_from(const char *word, enum store_loss_reason *ret)
 {
-    for (int i = 0; i < STORE_LOSS_REASONS; i++) {
+    for (int i = 0; i < STORE_LOSS_KINDS; i++) {
         *ret = (enum store_loss_reason)i;
         if (strcmp(word, store_loss_word(*ret)) == 0)
             return true;
@@ -109,19 +117,42 @@ static bool reason_from(const char *word, enum store_loss_reason *ret)
     return false;
 }
 
+/* Samples and events are counted apart, as in the event. It names whom it concerns only when it is told
+ * again. */
+static void keep_unnumbered(struct store *s, uint64_t seq, const cJSON *event, struct store_loss *l)
+{
+    l->first = (uint64_t)json_int(event, "told_from", (int64_t)seq);
+    l->last = (uint64_t)json_int(event, "told_to", (int64_t)seq);
+    l->reason = LOSS_QUEUE;
+    l->count = (uint64_t)json_int(event, "count", 0);
+    struct store_loss events = *l;
+    events.reason = LOSS_QUEUE_EVENTS;
+    events.count = (uint64_t)json_int(event, "events", 0);
+    if (l->count > 0)
+        add_piece(s, l);
+    if (events.count > 0)
+        add_piece(s, &events);
+}
+
 static void keep_event(struct store *s, size_t uplink, uint64_t seq, const cJSON *event)
 {
     struct store_loss l = {.uplink = uplink};
     if (strcmp(json_string(event, "event", ""), "samples_dropped") != 0 ||
-        strcmp(json_string(event, "uplink", ""), s->uplinks[uplink].name) != 0 ||
         !reason_from(json_string(event, "reason", ""), &l.reason))
         return;
+    const char *whose = had_number(l.reason) ? "" : s->uplinks[uplink].name;
+    if (strcmp(json_string(event, "uplink", whose), s->uplinks[uplink].name) != 0)
+        return;
     snprintf(l.stream, sizeof l.stream, "%s", json_string(event, "stream", store_stream_at(s, seq)->id));
+    l.first_ts = json_int(event, "first_ts", STORE_TS_UNKNOWN);
+    l.last_ts = json_int(event, "last_ts", STORE_TS_UNKNOWN);
+    if (!had_number(l.reason)) {
+        keep_unnumbered(s, seq, event, &l);
+        return;
+    }
     l.first = (uint64_t)json_int(event, "from", 0);
     l.last = (uint64_t)json_int(event, "to", 0);
     l.count = (uint64_t)json_int(event, "count", 0);
-    l.first_ts = json_int(event, "first_ts", STORE_TS_UNKNOWN);
-    l.last_ts = json_int(event, "last_ts", STORE_TS_UNKNOWN);
     add_piece(s, &l);
 }
 
@@ -176,7 +207,11 @@ static void event_of(const struct store *s, const struct store_loss *l, struct b
         buf_add_key(out, "stream");
         buf_add_json(out, l->stream);
     }
-    buf_addf(out, ",\"from\":%" PRIu64 ",\"to\":%" PRIu64 ",\"count\":%" PRIu64, l->first, l->last, l->count);
+    buf_addf(out, ",\"%s\":%" PRIu64 ",\"%s\":%" PRIu64, had_number(l->reason) ? "from" : "told_from",
+             l->first, had_number(l->reason) ? "to" : "told_to", l->last);
+    buf_addf(out, ",\"count\":%" PRIu64, l->reason == LOSS_QUEUE_EVENTS ? 0 : l->count);
+    if (l->reason == LOSS_QUEUE_EVENTS)
+        buf_addf(out, ",\"events\":%" PRIu64, l->count);
     add_ts(out, "first_ts", l->first_ts);
     add_ts(out, "last_ts", l->last_ts);
     buf_addf(out, ",\"reason\":\"%s\"}", store_loss_word(l->reason));

@@ -469,9 +469,7 @@ class World:
 
     def settled(self, uplink, report):
         """Nothing is missing but what a kill may cost, and what was counted when the memory was full too."""
-        never_numbered = sum(int(e["count"]) for e in self.ledgers[uplink].events("samples_dropped")
-                             if e["reason"] == "queue_full")
-        return not report.errors and not report.holes and len(self.inexcusable(report)) <= never_numbered
+        return not report.errors and not report.holes and len(self.inexcusable(report)) <= self.ledgers[uplink].never_numbered()
 
     def inexcusable(self, report):
         """An orderly stop leaves the poll of each bus that is in progress CUT_OFF_MS and cuts it off then: one that took

@@ -335,9 +335,13 @@ class Ledger:
 
     def _dropped_samples(self, report):
         """How many of the missing polls the loss events account for: by number, or (queue_full) never numbered."""
-        named = sum(int(e["count"]) for e in self.events()
-                    if self._is_loss(e) or (e.get("event") == "samples_dropped" and "from" not in e))
-        return min(named, len(report.missing))
+        named = sum(int(e["count"]) for e in self.events() if self._is_loss(e))
+        return min(named + self.never_numbered(), len(report.missing))
+
+    def never_numbered(self):
+        """How many samples did not get into the gateway's queue. What is told again names the uplink that missed it."""
+        return sum(int(e["count"]) for e in self.events("samples_dropped")
+                   if e["reason"] == "queue_full" and e.get("uplink", self._uplink) == self._uplink)
 
 
 def as_json(value):

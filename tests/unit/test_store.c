@@ -324,25 +324,33 @@ static void a_removed_uplink_frees_its_records_and_an_event_says_so(void **state
     store_batch_fini(&b);
 }
 
+/* A tool holds the write lock: nothing can be committed, and memory is bounded. So many samples and an event
+ * are refused; returns how many samples were not. */
+static uint64_t overfill(struct fixture *f, uint64_t refusals)
+{
+    sqlite3 *tool;
+    uint64_t refused = 0, tried = 0;
+    assert_int_equal(sqlite3_open(f->path, &tool), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(tool, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    while (refused < refusals && tried < 1000000)
+        refused += try_append(f, tried++) == FG_EFULL;
+    assert_int_equal(refused, refusals);
+    assert_int_equal(store_append_event(f->store, (int64_t)tried * 1000, "{\"event\":\"device_lost\"}"),
+                     FG_EFULL);
+    sqlite3_exec(tool, "ROLLBACK", NULL, NULL, NULL);
+    sqlite3_close(tool);
+    wait_newest(f, 2 + tried - refusals);
+    return tried - refusals;
+}
+
 static void samples_that_do_not_fit_into_the_queue_are_counted_and_told(void **state)
 {
     struct fixture *f = *state;
     struct store_status status;
     struct store_batch b;
-    uint64_t refused = 0;
     store_batch_init(&b);
     fixture_open(f);
-    /* A tool holds the write lock: nothing can be committed, and memory is bounded. */
-    sqlite3 *tool;
-    assert_int_equal(sqlite3_open(f->path, &tool), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(tool, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
-    uint64_t tried = 0;
-    while (refused < 10 && tried < 1000000)
-        refused += try_append(f, tried++) == FG_EFULL;
-    assert_int_equal(refused, 10);
-    sqlite3_exec(tool, "ROLLBACK", NULL, NULL, NULL);
-    sqlite3_close(tool);
-    wait_newest(f, 2 + tried - 10);
+    uint64_t taken = overfill(f, 10);
     store_status(f->store, &status);
     assert_int_equal(status.queue_dropped, 10);
     fixture_reopen(f);
@@ -350,12 +358,102 @@ static void samples_that_do_not_fit_into_the_queue_are_counted_and_told(void **s
     cJSON *event;
     assert_int_equal(find_events(&b, "samples_dropped", "queue_full", &event), 1);
     assert_int_equal(json_int(event, "count", 0), 10);
-    assert_int_equal(json_int(event, "last_ts", 0), (int64_t)(tried - 1) * 1000);
+    assert_int_equal(json_int(event, "events", 0), 1);
+    assert_int_equal(json_int(event, "last_ts", 0), (int64_t)(taken + 10) * 1000);
     cJSON_Delete(event);
     uint64_t samples = 0;
     for (size_t i = 0; i < b.count; i++)
         samples += !b.records[i].is_event;
-    assert_int_equal(samples, tried - 10);
+    assert_int_equal(samples, taken);
+    store_batch_fini(&b);
+}
+
+/* The numbers of events about what never had a number: as told to all, or again to this uplink. */
+static uint64_t find_queue_event(const struct store_batch *b, const char *uplink, uint64_t after)
+{
+    for (size_t i = 0; i < b->count; i++) {
+        if (!b->records[i].is_event || b->records[i].seq <= after)
+            continue;
+        cJSON *event = json_parse(b->records[i].body, b->records[i].body_len);
+        bool is = strcmp(json_string(event, "reason", ""), "queue_full") == 0 &&
+                  strcmp(json_string(event, "uplink", ""), uplink) == 0;
+        cJSON_Delete(event);
+        if (is)
+            return b->records[i].seq;
+    }
+    return 0;
+}
+
+/* What the events in a batch say to uplink coop that was not said before. */
+static void add_told_again(const struct store_batch *b, uint64_t first_told, uint64_t *samples,
+                           uint64_t *events)
+{
+    *samples = *events = 0;
+    for (size_t i = 0; i < b->count; i++) {
+        if (!b->records[i].is_event)
+            continue;
+        cJSON *event = json_parse(b->records[i].body, b->records[i].body_len);
+        if (strcmp(json_string(event, "reason", ""), "queue_full") == 0) {
+            assert_string_equal(json_string(event, "uplink", ""), "coop");
+            assert_int_equal(json_int(event, "told_from", 0), first_told);
+            assert_int_equal(json_int(event, "told_to", 0), first_told);
+            assert_int_equal(json_int(event, "first_ts", 0) / 1000 > 0, 1);
+            assert_int_equal(json_int(event, "from", 0), 0);
+            *samples += (uint64_t)json_int(event, "count", 0);
+            *events += (uint64_t)json_int(event, "events", 0);
+        }
+        cJSON_Delete(event);
+    }
+}
+
+static void an_event_about_a_full_queue_that_is_lost_itself_is_told_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    uint64_t samples, events;
+    store_batch_init(&b);
+    fixture_open(f);
+    overfill(f, 10);
+    fixture_reopen(f);
+    read_all(f, 1, &b);
+    const uint64_t told = find_queue_event(&b, "", 0);
+    assert_true(told > 0);
+    /* Twice, so that what is told again is told again, too. */
+    for (int round = 0; round < 2; round++) {
+        assert_int_equal(store_refused(f->store, 1, 1, store_newest(f->store)), 0);
+        assert_int_equal(read_all(f, 1, &b), 0);
+        append_and_wait(f, 1);
+        assert_int_equal(ask_sql(f->path, "SELECT sum(count) FROM loss WHERE reason IN (4, 5)"), 11);
+        fixture_reopen(f);
+        read_all(f, 1, &b);
+        add_told_again(&b, told, &samples, &events);
+        assert_int_equal(samples, 10);
+        assert_int_equal(events, 1);
+    }
+    /* Whoever had the first has nothing to do with the others. */
+    read_all(f, 0, &b);
+    assert_int_equal(find_queue_event(&b, "", 0), told);
+    assert_int_equal(find_queue_event(&b, "", told), 0);
+    store_batch_fini(&b);
+}
+
+static void a_kill_before_it_is_told_again_costs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    uint64_t samples, events;
+    store_batch_init(&b);
+    fixture_open(f);
+    append_and_wait(f, 1);
+    fixture_close(f);
+    run_sql(f->path, "INSERT INTO loss(uplink, reason, stream, first, last, count, first_ts, last_ts) VALUES"
+                     "(2, 4, 'x', 3, 3, 7, 1000, 2000), (2, 5, 'x', 3, 3, 2, 1000, 2000)");
+    fixture_open(f);
+    fixture_reopen(f);
+    read_all(f, 1, &b);
+    add_told_again(&b, 3, &samples, &events);
+    assert_int_equal(samples, 7);
+    assert_int_equal(events, 2);
     store_batch_fini(&b);
 }
 
@@ -503,6 +601,8 @@ int main(void)
         TEST(a_new_uplink_begins_with_the_oldest_record_or_with_now),
         TEST(a_removed_uplink_frees_its_records_and_an_event_says_so),
         TEST(samples_that_do_not_fit_into_the_queue_are_counted_and_told),
+        TEST(an_event_about_a_full_queue_that_is_lost_itself_is_told_again),
+        TEST(a_kill_before_it_is_told_again_costs_nothing),
         TEST(closing_tells_when_the_disk_did_not_take_the_end),
         TEST(a_disk_that_refuses_is_told_and_costs_nothing_once_it_accepts_again),
         TEST(the_view_unfolds_readings_for_people),

@@ -372,6 +372,7 @@ static void hear(struct ledger *l, const struct store_record *r, const char *upl
     cJSON *event = json_parse(r->body, r->body_len);
     assert_non_null(event);
     if (strcmp(json_string(event, "event", ""), "samples_dropped") == 0 &&
+        strcmp(json_string(event, "reason", ""), "queue_full") != 0 &&
         strcmp(json_string(event, "uplink", ""), uplink) == 0) {
         uint64_t from = (uint64_t)json_int(event, "from", 0), to = (uint64_t)json_int(event, "to", 0);
         assert_true(from > 0 && from <= to && to < MOST);

@@ -19,6 +19,7 @@ static void take_event(struct ledger *l, const struct store_record *r, const cha
     cJSON *event = json_parse(r->body, r->body_len);
     assert_non_null(event);
     if (strcmp(json_string(event, "event", ""), "samples_dropped") == 0 &&
+        strcmp(json_string(event, "reason", ""), "queue_full") != 0 &&
         strcmp(json_string(event, "uplink", ""), uplink) == 0) {
         uint64_t from = (uint64_t)json_int(event, "from", 0), to = (uint64_t)json_int(event, "to", 0);
         uint64_t count = (uint64_t)json_int(event, "count", 0);
