@@ -110,6 +110,23 @@ static void add_progress(struct screen *s, const cJSON *u, int64_t now_ms)
     screen_end(s);
 }
 
+static void add_unheard(struct screen *s, const cJSON *u)
+{
+    const cJSON *lanes = cJSON_GetObjectItemCaseSensitive(u, "unheard");
+    char text[400];
+    if (cJSON_GetArraySize(lanes) == 0)
+        return;
+    const bool both = cJSON_GetArraySize(lanes) > 1;
+    const char *lane = cJSON_GetStringValue(cJSON_GetArrayItem(lanes, 0));
+    snprintf(
+        text, sizeof text,
+        _("NOBODY IS SUBSCRIBED to data/%s: the broker takes our records and throws them away, %lld since "
+          "the start; ask the receiver to subscribe, then `resend` (FG-LINK-UNHEARD in the log)"),
+        both || !lane ? "#" : lane, (long long)json_int(u, "unheard_records", 0));
+    screen_words(s, INK_BAD, INDENT, text);
+    screen_end(s);
+}
+
 static void add_uplink(struct screen *s, const cJSON *u, int64_t now_ms)
 {
     char text[512], a[32], b[32];
@@ -137,6 +154,7 @@ static void add_uplink(struct screen *s, const cJSON *u, int64_t now_ms)
               "gateway's id; give one of them another gateway: id, then `fieldgate apply`"));
         screen_end(s);
     }
+    add_unheard(s, u);
     screen_piece(s, INK_PLAIN, INDENT, "");
     add_progress(s, u, now_ms);
 }

@@ -266,6 +266,10 @@ static int run_entry(struct request *r, const struct entry *e)
         err = check_age(r);
     if (err == 0 && r->source)
         err = check_repeat(r);
+    if (err == 0 && r->source && r->source->not_now) {
+        r->result = COMMAND_FAILED;
+        err = err_note(&r->note, FG_ERETRY, "%s", r->source->not_now);
+    }
     if (err < 0)
         return err;
     r->result = COMMAND_DONE;

@@ -68,7 +68,8 @@ struct command_source {
     struct command_memory *memory;
     bool retained; /* the carrier keeps it for whoever comes later: such a command is never carried out */
     bool fresh;
-    const char *fault; /* what is wrong with it beside its text; NULL: nothing */
+    const char *fault;   /* what is wrong with it beside its text; NULL: nothing */
+    const char *not_now; /* why nothing is carried out at present; NULL: it is. Its id may come again. */
     bool clock_trusted;
     int64_t now_wall_ms, now_mono_ms;
     size_t answer_max; /* bytes; 0: any */

@@ -20,6 +20,7 @@
 #include "clock.h"
 #include "mqtt_client.h"
 #include "mqtt_incoming.h"
+#include "mqtt_puback.h"
 #include "text.h"
 #include "tls_diag.h"
 
@@ -133,8 +134,7 @@ static void push_slot(struct mqtt_slot *s, enum mqtt_event_kind kind, int reason
 
 static void on_acked5(void *context, MQTTAsync_successData5 *data)
 {
-    (void)data;
-    push_slot(context, MQTT_ACKED, 0);
+    push_slot(context, MQTT_ACKED, mqtt_puback_reason(data->token)); /* data->reasonCode is always 0 */
 }
 
 static void on_acked311(void *context, MQTTAsync_successData *data)

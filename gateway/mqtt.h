@@ -63,7 +63,7 @@ enum mqtt_event_kind {
     MQTT_CONNECTED,
     MQTT_FAILED,  /* the connection attempt failed; text says why */
     MQTT_LOST,    /* an established connection ended; text says why; everything in flight is undecided */
-    MQTT_ACKED,   /* the broker has taken the message `token` */
+    MQTT_ACKED,   /* the broker has taken the message `token`; reason 16 (MQTT 5): nobody is subscribed */
     MQTT_REFUSED, /* MQTT 5: the broker refused `token` with `reason` */
     MQTT_MESSAGE, /* an incoming message */
 };

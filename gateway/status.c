@@ -216,6 +216,24 @@ static void add_reasons(struct buf *out, const struct store_uplink_status *n)
     buf_addc(out, '}');
 }
 
+/* "unheard" is there only while it is so. */
+static void add_unheard(struct buf *out, const struct uplink_status *s)
+{
+    static const char *const LANES[UPLINK_LANES] = {"live", "backlog"};
+    bool any = false;
+    add_uint(out, "unheard_records", s->unheard_records);
+    for (size_t i = 0; i < UPLINK_LANES; i++) {
+        if (!s->unheard[i])
+            continue;
+        buf_adds(out, any ? ",\"" : ",\"unheard\":[\"");
+        buf_adds(out, LANES[i]);
+        buf_addc(out, '"');
+        any = true;
+    }
+    if (any)
+        buf_addc(out, ']');
+}
+
 static void add_uplink(struct buf *out, const struct status_view *v, size_t index)
 {
     struct uplink_status s;
@@ -244,6 +262,7 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
     add_uint(out, "messages", s.messages);
     add_uint(out, "bytes", s.bytes);
     add_uint(out, "refused", s.refused);
+    add_unheard(out, &s);
     add_int(out, "drain_ms", s.drain_ms);
     if (v->config->uplinks[index].command_count > 0)
         add_commands(out, &s.commands);

@@ -45,7 +45,9 @@ enum uplink_metric {
     UPLINK_DELIVERED,
     UPLINK_WAITING,
     UPLINK_DROPPED,
-    UPLINK_BYTES
+    UPLINK_BYTES,
+    UPLINK_UNHEARD,
+    UPLINK_UNHEARD_RECORDS
 };
 
 static uint64_t uplink_metric(const struct status_view *v, size_t index, enum uplink_metric which)
@@ -67,6 +69,10 @@ static uint64_t uplink_metric(const struct status_view *v, size_t index, enum up
         return n.dropped;
     case UPLINK_BYTES:
         return s.bytes;
+    case UPLINK_UNHEARD:
+        return s.unheard[UPLINK_LIVE] || s.unheard[UPLINK_BACKLOG];
+    case UPLINK_UNHEARD_RECORDS:
+        return s.unheard_records;
     }
     return 0;
 }
@@ -87,6 +93,11 @@ static void uplink_metrics(const struct status_view *v, struct buf *out)
          UPLINK_DROPPED},
         {"fieldgate_uplink_sent_bytes_total", "counter", "Acknowledged payload bytes since start.",
          UPLINK_BYTES},
+        {"fieldgate_uplink_unheard", "gauge",
+         "1 while the broker takes data and says that nobody is subscribed to it.", UPLINK_UNHEARD},
+        {"fieldgate_uplink_unheard_records_total", "counter",
+         "Delivered records since start that the broker threw away because nobody was subscribed.",
+         UPLINK_UNHEARD_RECORDS},
     };
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
         head(out, metrics[m].name, metrics[m].type, metrics[m].help);

@@ -23,6 +23,7 @@ enum {
     REASON_TAKEN_OVER = 142, /* MQTT 5 */
     OFFLINE_MS = 1000,
     GOODBYE_MS = 500,
+    HEARD_AT_ONCE = 200, /* events; a few more than can wait */
     THREAD_STACK = 256 * 1024,
 };
 
@@ -105,6 +106,9 @@ static void publish_status(struct uplink *u)
     status->messages = u->session.messages;
     status->bytes = u->session.bytes;
     status->refused = u->session.refused;
+    for (size_t i = 0; i < UPLINK_LANES; i++)
+        status->unheard[i] = u->session.unheard.lanes[i].on;
+    status->unheard_records = u->session.unheard.records;
     status->drain_ms = drain_ms;
     status->commands = commands;
     pthread_mutex_unlock(&u->lock);
@@ -231,16 +235,68 @@ static void end_session(struct uplink *u, int reason, bool overdue, const char *
         uplink_return_drop(&u->home);
 }
 
+static void take_event(struct uplink *u, const struct mqtt_event *e)
+{
+    const bool connecting = u->link.state == UPLINK_LINK_CONNECTING;
+    const bool up = u->link.state == UPLINK_LINK_UP;
+    switch (e->kind) {
+    case MQTT_CONNECTED:
+        if (connecting)
+            begin_session(u, e);
+        return;
+    case MQTT_FAILED:
+        if (connecting)
+            uplink_link_failed(&u->link, e->reason, e->text);
+        return;
+    case MQTT_LOST:
+        if (up)
+            end_session(u, e->reason, false, e->text);
+        else if (connecting)
+            uplink_link_failed(&u->link, e->reason, e->text);
+        return;
+    case MQTT_ACKED:
+        if (up)
+            uplink_session_acked(&u->session, e->token, e->reason);
+        return;
+    case MQTT_REFUSED:
+        if (up)
+            uplink_session_refused(&u->session, e->token, e->reason);
+        return;
+    case MQTT_MESSAGE:
+        if (up)
+            uplink_session_message(&u->session, e->message);
+        return;
+    case MQTT_NOTHING:
+        return;
+    }
+}
+
+/* An acknowledgement that came while this thread was busy elsewhere is not late: what is there is heard
+ * first, as far as a broker does not pour out messages without end. */
+static bool is_overdue(struct uplink *u, int64_t now)
+{
+    struct mqtt_event e = {.kind = MQTT_ACKED};
+    for (int i = 0; i < HEARD_AT_ONCE && e.kind != MQTT_NOTHING; i++) {
+        if (u->link.state != UPLINK_LINK_UP || !uplink_session_overdue(&u->session, now))
+            return false;
+        mqtt_wait(u->mqtt, now, &e);
+        take_event(u, &e);
+    }
+    return u->link.state == UPLINK_LINK_UP && uplink_session_overdue(&u->session, now);
+}
+
 static int64_t round_of_session(struct uplink *u, int64_t now)
 {
     char text[96];
-    if (uplink_session_overdue(&u->session, now)) {
+    if (is_overdue(u, now)) {
         mqtt_abandon(u->mqtt);
         snprintf(text, sizeof text, _("the broker did not acknowledge a message within %lld s"),
                  (long long)((u->options.puback_timeout_ms + 999) / 1000));
         end_session(u, 0, true, text);
         return now;
     }
+    if (u->link.state != UPLINK_LINK_UP)
+        return now;
     uplink_link_look_for_peace(&u->link, now);
     int64_t home = try_home(u, now);
     if (u->home.up)
@@ -274,42 +330,6 @@ static int64_t round_of(struct uplink *u)
         return round_of_session(u, now);
     }
     return now;
-}
-
-static void take_event(struct uplink *u, const struct mqtt_event *e)
-{
-    const bool connecting = u->link.state == UPLINK_LINK_CONNECTING;
-    const bool up = u->link.state == UPLINK_LINK_UP;
-    switch (e->kind) {
-    case MQTT_CONNECTED:
-        if (connecting)
-            begin_session(u, e);
-        return;
-    case MQTT_FAILED:
-        if (connecting)
-            uplink_link_failed(&u->link, e->reason, e->text);
-        return;
-    case MQTT_LOST:
-        if (up)
-            end_session(u, e->reason, false, e->text);
-        else if (connecting)
-            uplink_link_failed(&u->link, e->reason, e->text);
-        return;
-    case MQTT_ACKED:
-        if (up)
-            uplink_session_acked(&u->session, e->token);
-        return;
-    case MQTT_REFUSED:
-        if (up)
-            uplink_session_refused(&u->session, e->token, e->reason);
-        return;
-    case MQTT_MESSAGE:
-        if (up)
-            uplink_session_message(&u->session, e->message);
-        return;
-    case MQTT_NOTHING:
-        return;
-    }
 }
 
 static void leave(struct uplink *u)

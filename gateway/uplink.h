@@ -13,7 +13,7 @@
  * tried in order. From another than the first url the uplink returns to the first when that is well again:
  * see uplink_return.h. Log lines: FG-LINK-UP, FG-LINK-DOWN, FG-LINK-FAILED, FG-LINK-TLS, FG-LINK-REFUSED,
  * FG-LINK-RETURN, FG-LINK-CREDENTIAL, FG-ID-CLASH, FG-ID-CLASH-OVER, FG-COMMAND, FG-COMMAND-REFUSED,
- * FG-COMMAND-DEAF, FG-LINK-TOO-OLD.
+ * FG-COMMAND-DEAF, FG-LINK-TOO-OLD, FG-LINK-UNHEARD, FG-LINK-HEARD.
  */
 #ifndef FG_UPLINK_H
 #define FG_UPLINK_H
@@ -24,6 +24,7 @@
 #include "payload.h"
 #include "pulse.h"
 #include "store.h"
+#include "uplink_window.h"
 
 struct uplink;
 
@@ -79,9 +80,11 @@ struct uplink_status {
     int64_t next_try_mono_ms; /* 0 while connected */
     bool id_clash;            /* another client pushes us out: see uplink_clash.h */
     uint64_t connects;
-    uint64_t messages, bytes; /* acknowledged since start */
-    uint64_t refused;         /* messages */
-    int64_t drain_ms;         /* estimate until the backlog is empty; -1: unknown; 0: empty */
+    uint64_t messages, bytes;   /* acknowledged since start */
+    uint64_t refused;           /* messages */
+    bool unheard[UPLINK_LANES]; /* nobody is subscribed, as the newest acknowledgement said */
+    uint64_t unheard_records;   /* delivered since start, and thrown away by the broker for that */
+    int64_t drain_ms;           /* estimate until the backlog is empty; -1: unknown; 0: empty */
     struct uplink_commands commands;
 };
 

@@ -55,10 +55,16 @@ void uplink_command_open(struct uplink_command *c, struct mqtt *mqtt, size_t max
 {
     uplink_command_lost(c);
     c->mqtt = mqtt;
+    c->closing = false;
     c->max_packet = max_packet;
     /* Without memory, or a connection that is ending: the next one tries again. */
     if (c->command_topic)
         (void)mqtt_subscribe(c->mqtt, c->command_topic);
+}
+
+void uplink_command_close(struct uplink_command *c)
+{
+    c->closing = true;
 }
 
 /* ---- taking ---- */
@@ -161,6 +167,9 @@ static void answer(struct uplink_command *c, struct uplink_reply *reply, const s
         .retained = in->retained,
         .fresh = in->expires,
         .fault = fault,
+        .not_now = c->closing ? _("this connection is about to end, because the gateway stops or moves to "
+                                  "another broker; give the command again when its state says online")
+                              : NULL,
         .clock_trusted = c->options->clock_trusted(c->options->context),
         .now_wall_ms = clock_wall_ms(),
         .now_mono_ms = clock_mono_ms(),
@@ -242,6 +251,14 @@ size_t uplink_command_in_flight(const struct uplink_command *c)
     for (size_t i = 0; i < UPLINK_REPLIES_MAX; i++)
         count += c->replies[i].in_flight;
     return count;
+}
+
+bool uplink_command_idle(const struct uplink_command *c)
+{
+    for (size_t i = 0; i < UPLINK_REPLIES_MAX; i++)
+        if (c->replies[i].waiting || c->replies[i].in_flight)
+            return false;
+    return true;
 }
 
 int64_t uplink_command_deadline(const struct uplink_command *c)

@@ -42,6 +42,7 @@ struct uplink_command {
     struct command_memory memory;
     struct uplink_reply replies[UPLINK_REPLIES_MAX];
     uint64_t number;
+    bool closing;      /* this connection is about to end */
     size_t max_packet; /* the broker's; 0: not said */
     int64_t credit_ms; /* for reading commands */
     int64_t credit_mono_ms;
@@ -58,9 +59,13 @@ void uplink_command_fini(struct uplink_command *c);
 void uplink_command_open(struct uplink_command *c, struct mqtt *mqtt, size_t max_packet);
 /* MQTT_MESSAGE: carries it out, or refuses; the reply waits for uplink_command_send(). */
 void uplink_command_take(struct uplink_command *c, const struct mqtt_incoming *message);
+/* This connection is about to end: what still comes is not carried out, and answered so. */
+void uplink_command_close(struct uplink_command *c);
 /* Publishes replies, at most `room`. */
 void uplink_command_send(struct uplink_command *c, size_t room);
 size_t uplink_command_in_flight(const struct uplink_command *c);
+/* No reply waits or is in flight. */
+bool uplink_command_idle(const struct uplink_command *c);
 /* By when the broker must have acknowledged something; INT64_MAX: nothing is in flight. */
 int64_t uplink_command_deadline(const struct uplink_command *c);
 /* MQTT_ACKED (reason 0) and MQTT_REFUSED; false: the token is not ours. */

@@ -270,6 +270,8 @@ int uplink_send_state(struct uplink_send *s, bool online, uint64_t connection, u
     if (!buf_ok(&s->payload))
         return FG_ENOMEM;
     int err = publish(s, s->state_topic, true, &s->payload, ret_token);
+    if (err == FG_ERANGE)
+        err = FG_EFULL;
     return err < 0 ? err : (int)s->payload.len;
 }
 

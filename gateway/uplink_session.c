@@ -22,6 +22,7 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     memset(s, 0, sizeof *s);
     s->options = options;
     s->mqtt = mqtt;
+    s->unheard.options = options;
     uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
     int err = uplink_command_init(&s->command, options);
     return err < 0 ? err : uplink_send_init(&s->send, options, mqtt);
@@ -82,7 +83,7 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
 bool uplink_session_leave(struct uplink_session *s)
 {
     s->leaving = true;
-    return in_flight(s) == 0;
+    return in_flight(s) == 0 && uplink_command_idle(&s->command);
 }
 
 /* ---- birth and state ---- */
@@ -111,14 +112,29 @@ static bool notice_due(struct uplink_session *s, const struct uplink_notice *n, 
     return now >= n->due_mono_ms;
 }
 
+static bool is_news(struct uplink_notice *n, int reason)
+{
+    bool news = n->said_reason != reason;
+    n->said_reason = reason;
+    return news;
+}
+
+/* One that is larger than the broker takes is not tried again before there is another to say. */
 static void send_state(struct uplink_session *s, bool online)
 {
     int len = uplink_send_state(&s->send, online, s->connection, &s->state.token);
     int64_t now = clock_mono_ms();
-    if (len >= 0)
+    if (len >= 0) {
         notice_sent(s, &s->state, len, now + STATE_EVERY_MS);
-    else
-        s->state.due_mono_ms = now + STORE_RETRY_MS;
+        return;
+    }
+    s->state.due_mono_ms = len == FG_EFULL ? INT64_MAX : now + STORE_RETRY_MS;
+    if (len == FG_EFULL && is_news(&s->state, REASON_PACKET_TOO_LARGE))
+        log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
+                 "uplink=%s topic=%s max_packet=%zu: the state message is larger than the broker takes, so "
+                 "receivers do not see whether this gateway is connected; readings go on; ask the broker's "
+                 "operator to allow larger messages",
+                 s->options->name, s->send.state_topic, s->send.max_packet);
 }
 
 static void send_birth(struct uplink_session *s)
@@ -129,14 +145,11 @@ static void send_birth(struct uplink_session *s)
         return;
     }
     s->birth.due_mono_ms = clock_mono_ms() + (len == FG_EFULL ? NOTICE_RETRY_MS : STORE_RETRY_MS);
-    if (len != FG_EFULL || s->birth.said_reason == REASON_PACKET_TOO_LARGE)
-        return;
-    s->birth.said_reason = REASON_PACKET_TOO_LARGE;
-    log_line(
-        LOG_PRI_WARNING, "FG-LINK-REFUSED",
-        "uplink=%s topic=%s max_packet=%zu: the birth message is larger than the broker takes, so receivers "
-        "miss the names and units; ask the broker's operator to allow larger messages",
-        s->options->name, s->send.birth_topic, s->send.max_packet);
+    if (len == FG_EFULL && is_news(&s->birth, REASON_PACKET_TOO_LARGE))
+        log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
+                 "uplink=%s topic=%s max_packet=%zu: the birth message is larger than the broker takes, so "
+                 "receivers miss the names and units; ask the broker's operator to allow larger messages",
+                 s->options->name, s->send.birth_topic, s->send.max_packet);
 }
 
 /* The store may have opened a new stream, or the clock may have been set. */
@@ -156,6 +169,12 @@ static void compare_facts(struct uplink_session *s, int64_t now)
     s->facts = facts;
 }
 
+static void send_replies(struct uplink_session *s)
+{
+    if (in_flight(s) < s->most_in_flight)
+        uplink_command_send(&s->command, s->most_in_flight - in_flight(s));
+}
+
 static void send_notices(struct uplink_session *s, int64_t now)
 {
     compare_facts(s, now);
@@ -163,8 +182,7 @@ static void send_notices(struct uplink_session *s, int64_t now)
         send_state(s, true);
     if (notice_due(s, &s->birth, now))
         send_birth(s);
-    if (in_flight(s) < s->most_in_flight)
-        uplink_command_send(&s->command, s->most_in_flight - in_flight(s));
+    send_replies(s);
 }
 
 /* ---- the lanes ---- */
@@ -285,6 +303,8 @@ void uplink_session_round(struct uplink_session *s)
     s->wake_mono_ms = INT64_MAX;
     if (!s->leaving)
         send_what_waits(s);
+    else
+        send_replies(s);
     wake_by(s, uplink_window_deadline(&s->window));
     wake_by(s, uplink_command_deadline(&s->command));
     if (s->birth.in_flight)
@@ -307,7 +327,7 @@ static struct uplink_notice *take_notice(struct uplink_session *s, uint32_t toke
     return NULL;
 }
 
-void uplink_session_acked(struct uplink_session *s, uint32_t token)
+void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
 {
     const int64_t now = clock_mono_ms();
     struct uplink_flight f;
@@ -328,6 +348,7 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token)
     s->messages++;
     s->bytes += f.bytes;
     s->lanes[f.lane] = (struct uplink_lane_state){0};
+    uplink_unheard_acked(&s->unheard, &f, s->send.lane_topic[f.lane], reason);
     /* Without memory to note it the records stay undelivered and look_back() finds them: not at once, or they
      * would be sent for ever. */
     if (store_delivered(s->options->store, s->options->store_index, f.first, f.last) < 0)
@@ -440,19 +461,24 @@ void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms)
     const int64_t until = clock_mono_ms() + wait_ms;
     struct mqtt_event e;
     bool said = false;
-    while (clock_mono_ms() < until && !(said && !s->state.in_flight)) {
+    uplink_command_close(&s->command);
+    while (clock_mono_ms() < until && !(said && !s->state.in_flight && uplink_command_idle(&s->command))) {
+        send_replies(s);
         if (!said && !s->state.in_flight && in_flight(s) < s->most_in_flight) {
             send_state(s, false);
             said = true;
         }
         mqtt_wait(s->mqtt, until, &e);
         if (e.kind == MQTT_ACKED)
-            uplink_session_acked(s, e.token);
+            uplink_session_acked(s, e.token, e.reason);
         else if (e.kind == MQTT_REFUSED)
             uplink_session_refused(s, e.token, e.reason);
+        else if (e.kind == MQTT_MESSAGE)
+            uplink_session_message(s, e.message);
         else if (e.kind == MQTT_LOST)
-            return;
+            break;
     }
+    uplink_command_lost(&s->command);
 }
 
 int64_t uplink_session_drain(struct uplink_session *s)

@@ -16,6 +16,7 @@
 #include "uplink_command.h"
 #include "uplink_pace.h"
 #include "uplink_send.h"
+#include "uplink_unheard.h"
 #include "uplink_window.h"
 
 /* A retained message of ours: birth or state. */
@@ -42,6 +43,7 @@ struct uplink_session {
     struct uplink_pace pace;
     struct uplink_lane_state lanes[UPLINK_LANES];
     struct uplink_command command;
+    struct uplink_unheard unheard;
     struct uplink_notice birth, state;
     struct uplink_send_facts facts; /* as published */
     int64_t facts_mono_ms;          /* when they were compared last */
@@ -62,7 +64,7 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
 /* Sends what can be sent now and sets wake_mono_ms. */
 void uplink_session_round(struct uplink_session *s);
 /* MQTT_ACKED and MQTT_REFUSED. */
-void uplink_session_acked(struct uplink_session *s, uint32_t token);
+void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason);
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason);
 /* MQTT_MESSAGE. */
 void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming *message);
@@ -70,11 +72,12 @@ void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming
 void uplink_session_rebirth(struct uplink_session *s);
 /* Whether an acknowledgement is overdue. */
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms);
-/* Sends nothing new from here to the next open; true when all that was sent is decided. */
+/* Sends nothing new but replies from here to the next open; true when all that was sent is decided. */
 bool uplink_session_leave(struct uplink_session *s);
 /* The connection is gone; reason as in MQTT_LOST; overdue: we gave it up. */
 void uplink_session_lost(struct uplink_session *s, int reason, bool overdue);
-/* Publishes the offline state and waits at most wait_ms for its acknowledgement. */
+/* Publishes the offline state and waits at most wait_ms for its acknowledgement. Commands that still come are
+ * answered with `not_now`. */
 void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms);
 /* Milliseconds until the backlog is empty; -1: unknown; 0: empty. */
 int64_t uplink_session_drain(struct uplink_session *s);

@@ -155,6 +155,27 @@ def test_the_second_broker_is_used_when_the_first_is_dead(stage):
     assert status["uplinks"][0]["url"] == stage.broker.url
 
 
+def test_a_broker_where_nobody_listens_is_told_in_log_status_and_metrics(stage):
+    stage.counter_farm(1)
+    stage.start_broker()
+    run_uplink(stage)
+    line = stage.daemon.wait_for_log("FG-LINK-UNHEARD", 15, text="data/live")
+    assert "topic=fieldgate/v1/test-gw/data/live" in line, line
+    uplink = stage.daemon.wait_for_status(lambda s: s["uplinks"][0].get("unheard") == ["live"]
+                                          and s["uplinks"][0]["unheard_records"] >= 5)["uplinks"][0]
+    assert uplink["delivered"] > 0 and uplink["dropped"] == 0 and uplink["refused"] == 0
+    page = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime).stdout
+    assert "NOBODY IS SUBSCRIBED to data/live" in " ".join(page.split()), page
+    with open(os.path.join(stage.daemon.runtime, "metrics.prom"), encoding="utf-8") as file:
+        text = file.read()
+    assert 'fieldgate_uplink_unheard{uplink="province"} 1' in text
+    assert 'fieldgate_uplink_unheard_records_total{uplink="province"} 0' not in text
+    stage.subscribe()
+    stage.daemon.wait_for_log("FG-LINK-HEARD", 15)
+    stage.daemon.wait_for_status(lambda s: "unheard" not in s["uplinks"][0])
+    assert len(stage.daemon.lines("FG-LINK-UNHEARD")) == 1
+
+
 def test_what_a_broker_forbids_is_kept_and_delivered_once_it_allows_it(stage):
     stage.counter_farm(1)
     stage.start_broker(acl=["topic readwrite fieldgate/v1/test-gw/state", "topic read #"])

@@ -26,12 +26,16 @@ struct mqtt_fake {
     const char *answer;  /* answers the second packet, or comes at once; NULL: none */
     int connack_len, answer_len;
     bool at_once;
+    bool acks;       /* acknowledges each QoS 1 PUBLISH, and counts those whose topic ends with /state */
     bool websocket;  /* the first packet is then the upgrade, and answers are framed */
     int tick_ms;     /* 0: does not tick */
     char first[512]; /* the first packet of the last connection, for after mqtt_fake_stop() */
     char last[512];  /* the last one */
     int first_len, last_len;
     _Atomic unsigned served; /* connections, so far */
+    _Atomic unsigned acked, states;
+    unsigned char packet[64 * 1024]; /* with acks: what is not a whole packet yet */
+    size_t packet_len;
     int listener, stop[2];
     pthread_t thread;
 };
@@ -78,6 +82,39 @@ static inline void mqtt_fake_answer(const struct mqtt_fake *f, int fd, const cha
     mqtt_fake_send(fd, framed, len + 2);
 }
 
+/* MQTT 5.0, 3.3: topic, then the packet identifier. */
+static inline void mqtt_fake_ack(struct mqtt_fake *f, int fd, const unsigned char *body)
+{
+    size_t topic = (size_t)body[0] << 8 | body[1];
+    const char ack[] = {0x40, 0x02, (char)body[2 + topic], (char)body[3 + topic]};
+
+    if (topic >= 6 && memcmp(body + 2 + topic - 6, "/state", 6) == 0)
+        atomic_fetch_add(&f->states, 1);
+    mqtt_fake_send(fd, ack, sizeof(ack));
+    atomic_fetch_add(&f->acked, 1);
+}
+
+static inline void mqtt_fake_take(struct mqtt_fake *f, int fd, const char *bytes, size_t len)
+{
+    assert_true(f->packet_len + len <= sizeof(f->packet));
+    memcpy(f->packet + f->packet_len, bytes, len);
+    f->packet_len += len;
+    for (;;) {
+        size_t rest = 0, head = 1;
+        for (int shift = 0; head < f->packet_len && head < 5; shift += 7) {
+            rest |= (size_t)(f->packet[head] & 127) << shift;
+            if ((f->packet[head++] & 128) == 0)
+                break;
+        }
+        if (head == 1 || (f->packet[head - 1] & 128) != 0 || f->packet_len < head + rest)
+            return;
+        if (f->packet[0] >> 4 == 3)
+            mqtt_fake_ack(f, fd, f->packet + head);
+        f->packet_len -= head + rest;
+        memmove(f->packet, f->packet + head + rest, f->packet_len);
+    }
+}
+
 /* Until the client has gone. A fake that is stopped still hears a client out that is about to go: what it
  * sent last may take its time. */
 static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
@@ -87,6 +124,7 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
     int packets = f->websocket ? -1 : 0;
     bool stopped = false;
 
+    f->packet_len = 0;
     for (;;) {
         int ready = poll(p, 2, stopped ? 2000 : f->tick_ms > 0 && packets > 0 ? f->tick_ms : -1);
         if (ready == 0 && stopped)
@@ -112,6 +150,8 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
             f->first_len = f->last_len;
             memcpy(f->first, f->last, sizeof(f->first));
         }
+        if (f->acks)
+            mqtt_fake_take(f, fd, bytes, (size_t)got);
         if (packets == 0)
             mqtt_fake_upgrade(fd, bytes);
         if (packets == 1)

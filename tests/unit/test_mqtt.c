@@ -42,6 +42,23 @@ static void a_message_is_acknowledged_under_its_token(void **state)
     }
 }
 
+/* MQTT 5.0, 3.4.2.1: 16, no matching subscribers. Paho does not hand it on. */
+static void an_acknowledgement_says_whether_anybody_is_subscribed(void **state)
+{
+    struct world *w = *state;
+    struct mqtt *m = client("lonely", 5);
+
+    join(m, &w->plain);
+    publish(m, "ok/lonely", "{}", false);
+    assert_int_equal(expect(m, MQTT_ACKED).reason, 16);
+    struct mqtt *ear = listener(&w->plain, "company", "ok/lonely", "ok/lonely");
+    publish(m, "ok/lonely", "{}", false);
+    assert_int_equal(expect(m, MQTT_ACKED).reason, 0);
+    expect_message(ear, "ok/lonely", "{}");
+    mqtt_free(ear);
+    mqtt_free(m);
+}
+
 static void a_publish_against_the_access_rules_is_refused_in_words(void **state)
 {
     struct world *w = *state;
@@ -500,6 +517,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_connection_says_what_the_broker_allows),
         TEST(a_message_is_acknowledged_under_its_token),
+        TEST(an_acknowledgement_says_whether_anybody_is_subscribed),
         TEST(a_publish_against_the_access_rules_is_refused_in_words),
         TEST(the_window_is_what_the_broker_allows_until_answers_are_read),
         TEST(a_message_larger_than_the_broker_takes_is_not_sent),

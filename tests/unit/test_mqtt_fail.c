@@ -139,8 +139,10 @@ static void tls_with_the_right_ca_and_host_works(void **state)
 
     begin(m, "mqtts", "localhost", w->secure.port);
     expect(m, MQTT_CONNECTED);
-    publish(m, "t", "{}", false);
-    expect(m, MQTT_ACKED);
+    for (int i = 0; i < 20; i++) { /* nobody is subscribed, and that comes through TLS, too */
+        publish(m, "t", "{}", false);
+        assert_int_equal(expect(m, MQTT_ACKED).reason, 16);
+    }
     mqtt_free(m);
 }
 

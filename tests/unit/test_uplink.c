@@ -2,6 +2,8 @@
 /* Delivery: what the subscriber was given is held against what the store took in. */
 #include "uplink_fixture.h"
 
+#include "mqtt_fake.h"
+
 static void what_waited_arrives_once_live_before_backlog(void **state)
 {
     struct fixture *f = *state;
@@ -194,6 +196,39 @@ static void live_readings_wait_a_moment_for_company(void **state)
     assert_in_range(clock_mono_ms() - begin, 0, 390);
 }
 
+/* mosquitto would not even take the CONNECT, whose will is as large. */
+static void a_state_that_is_too_large_for_the_broker_is_told_once_and_disturbs_nothing(void **state)
+{
+    struct fixture *f = *state;
+    static char words[600];
+    static struct mqtt_fake narrow = {
+        .connack = "\x20\x08\x00\x00\x05\x27\x00\x00\x02\xbc", .connack_len = 10, .acks = true};
+    memset(words, 'w', sizeof words - 1);
+    f->options.config_state = words;
+    mqtt_fake_start(&narrow);
+    snprintf(f->url, sizeof f->url, "mqtt://127.0.0.1:%d", narrow.port);
+    keep_log(f);
+    append(f, 10);
+    start_uplink(f);
+    until_committed(f);
+    WATCH_UNTIL(&f->watch, progress(f).waiting == 0);
+    /* Long enough to be tried twice, were it tried each second; readings go on. */
+    for (int64_t until = clock_mono_ms() + 2500; clock_mono_ms() < until;) {
+        append(f, 1);
+        clock_sleep_until_us(clock_mono_us() + 50000);
+    }
+    until_committed(f);
+    WATCH_UNTIL(&f->watch, progress(f).waiting == 0);
+    assert_int_equal(progress(f).dropped, 0);
+    assert_int_equal(atomic_load(&narrow.states), 0);
+    assert_int_equal(logged(f, "topic=" TOPIC "/state max_packet=700: the state message is larger"), 1);
+    assert_int_equal(logged(f, "FG-LINK-REFUSED"), 1);
+    assert_int_equal(logged(f, "FG-LINK-DOWN"), 0);
+    assert_true(link_status(f).connected);
+    stop_uplink(f); /* nor does a goodbye that cannot be said keep it */
+    mqtt_fake_stop(&narrow);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
@@ -207,6 +242,7 @@ int main(int argc, char **argv)
         UPLINK_TEST(a_record_larger_than_the_broker_takes_is_dropped_and_told),
         UPLINK_TEST(gzip_messages_unpack_to_the_same_records),
         UPLINK_TEST(live_readings_wait_a_moment_for_company),
+        UPLINK_TEST(a_state_that_is_too_large_for_the_broker_is_told_once_and_disturbs_nothing),
     };
     return parallel_tests(argc, argv, tests);
 }

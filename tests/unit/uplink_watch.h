@@ -38,6 +38,7 @@ struct watch {
     uint64_t last_backlog;
     bool backlog_disordered, backlog_before_live, data_before_birth;
     unsigned live_messages, backlog_messages, births, states;
+    unsigned replies, replies_not_now;      /* to commands */
     cJSON *birth, *state;                   /* the newest */
     char content_type[64], properties[128]; /* of the newest data message */
 };
@@ -137,6 +138,13 @@ static inline void watch_message(struct watch *w, const char *topic, const char 
         snprintf(w->content_type, sizeof w->content_type, "%s", type);
         snprintf(w->properties, sizeof w->properties, "%s", properties);
         watch_data(w, tree, strstr(topic, "/live") ? 'l' : 'b');
+        cJSON_Delete(tree);
+        return;
+    }
+    if (strstr(topic, "/reply") || strstr(topic, "/command")) {
+        const char *code = json_string(tree, "code", "");
+        w->replies += strstr(topic, "/reply") != NULL;
+        w->replies_not_now += strcmp(code, "not_now") == 0;
         cJSON_Delete(tree);
         return;
     }
