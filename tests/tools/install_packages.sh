@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz, package, system, node,
-# interop (the servers of its packages are installed and not started).
+# interop, peers (the servers of their packages are installed and not started).
 set -eu
 
 packages=
@@ -17,6 +17,8 @@ for purpose in "$@"; do
     package) packages="$packages build-essential debhelper dpkg-dev lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
     interop) packages="$packages rabbitmq-server postgresql" not_started=yes ;;
+    # What the modbus and mqtt plugins of collectd-core need is only suggested by it.
+    peers) packages="$packages collectd-core libmodbus5 libmosquitto1" not_started=yes ;;
     # Other packages of Node.js than Debian's bring npm in the same package, and refuse Debian's beside them.
     node) { command -v node && command -v npm; } >/dev/null || packages="$packages nodejs npm" ;;
     fuzz) packages="$packages clang-14 libclang-rt-14-dev" ;;
