@@ -27,7 +27,11 @@ COMMANDS = [b'\x06{"id":1,"command":"resend","from":1,"to":7,"sent":179523024600
             b'\x02{"id":2,"command":"poll","device":"d"}', b'\x03{"id":"\\u00e1","command":"status"}',
             b'\x08{"id":"x","command":"pause","bus":"b","for_ms":500}', b'\x08{"command":"probe","device":"d"}']
 # The same, and a stored body, a layout, or readings.
-PAYLOADS = [b'\x01[1,true,null,["out_of_range",9.9]]', b'\x19["no_reply",{}]', b'\x05[1e-3,-4]', b"\x08" + bytes(range(80)),
+# Two numbers, a failure, and minimum, mean and maximum of them; of nothing.
+SUMMED = b"".join(bytes([quality, kind]) + number.to_bytes(8, "little") for quality, kind, number in (
+    (0, 3, 231), (0, 3, 236), (2, 3, 0), (0, 2, 0)))
+PAYLOADS = [b"\x20" + SUMMED, b"\xf0" + SUMMED, b"\xb8" + SUMMED[30:], b'\x21[{"min":1,"mean":1.5,"max":2,"n":2},{"n":0,"bad":1}]',
+            b'\x01[1,true,null,["out_of_range",9.9]]', b'\x19["no_reply",{}]', b'\x05[1e-3,-4]', b"\x08" + bytes(range(80)),
             b'\x02{"models":{"m":{"points":[{"name":"a","type":"number"}]}},"devices":[{"name":"d","model":"m"}]}']
 
 
