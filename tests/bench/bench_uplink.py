@@ -21,7 +21,7 @@ from daemon import Daemon
 from farm import Farm
 from filled import Filled
 from models import MODELS
-from proc import wait_until
+from proc import free_port, wait_until
 from proxy import DOWN, UP, Proxy
 from subscriber import Subscriber
 from table import LONG, RUNS, in_folder, say
@@ -34,18 +34,28 @@ TOPIC = "fieldgate/v1/bench/data/backlog"
 LINK = 10000000 // 8  # bytes/s
 
 
-class World:
-    """A broker, a filled store and a daemon between them. `farm`: real polls of it beside the backlog, too."""
+def websockets(port, certificate):
+    """Lines of mosquitto's configuration: one more listener."""
+    tls = zip(("cafile", "certfile", "keyfile"), certificate or ())
+    return ["listener %d 127.0.0.1" % port, "protocol websockets", *("%s %s" % item for item in tls)]
 
-    def __init__(self, folder, days, period_s, link=False, tls=False, farm=None, every="1h", uplink=None, batch=None):
+
+class World:
+    """A broker, a filled store and a daemon between them. `farm`: real polls of it beside the backlog, too. `ws`: the
+    daemon goes through a WebSocket."""
+
+    def __init__(self, folder, days, period_s, link=False, tls=False, farm=None, every="1h", uplink=None, batch=None,
+                 ws=False):
         self.folder = folder
         authority = Authority(os.path.join(folder, "ca")) if tls else None
         certificate = (authority.ca_file, *authority.issue("broker")) if tls else None
-        self.broker = Broker(os.path.join(folder, "broker"), tls=certificate, extra=["sys_interval 1"]).start()
+        door = free_port() if ws else None
+        self.broker = Broker(os.path.join(folder, "broker"), tls=certificate,
+                             extra=["sys_interval 1", *(websockets(door, certificate) if ws else [])]).start()
         self.ca_file = authority and authority.ca_file
-        self.link = Proxy(self.broker.port) if link else None
-        scheme = "mqtts" if tls else "mqtt"
-        url = "%s://127.0.0.1:%d" % (scheme, (self.link or self.broker).port)
+        self.link = Proxy(door or self.broker.port) if link else None
+        scheme = ("ws" if ws else "mqtt") + ("s" if tls else "")
+        url = "%s://127.0.0.1:%d" % (scheme, self.link.port if link else door or self.broker.port)
         options = {**({"ca_file": self.ca_file} if tls else {}), **({"batch": batch} if batch else {}), **(uplink or {})}
         self.path = os.path.join(folder, "fieldgate.yaml")
         bus = {"name": "line", "protocol": "tcp", "host": "127.0.0.1", "tcp_port": 1}
@@ -101,16 +111,19 @@ class World:
 
 
 class Choice:
-    """How an uplink sends: compressed or not, with TLS or without."""
+    """How an uplink sends: compressed or not, with TLS or without, in which version, through a WebSocket or not."""
 
-    def __init__(self, gzip, tls, batch=None):
-        self.gzip, self.tls = gzip, tls
-        self.options = {"uplink": {"compress": "gzip" if gzip else "none"}, "tls": tls, "batch": batch}
+    def __init__(self, gzip, tls, batch=None, version="5", ws=False):
+        self.gzip, self.tls, self._version, self._ws = gzip, tls, version, ws
+        self.options = {"uplink": {"compress": "gzip" if gzip else "none", "version": version}, "tls": tls, "ws": ws,
+                        "batch": batch}
 
     def __str__(self):
-        return "%s over %s" % ("gzip" if self.gzip else "JSON", "TLS" if self.tls else "TCP")
+        way = {(False, False): "TCP", (True, False): "TLS", (False, True): "ws", (True, True): "wss"}[self.tls, self._ws]
+        return "%s over %s%s" % ("gzip" if self.gzip else "JSON", way, "" if self._version == "5" else ", MQTT 3.1.1")
 
 
+WAYS = [("5", False), ("3.1.1", False), ("5", True)]  # version, WebSocket
 CHOICES = [Choice(gzip, tls) for gzip, tls in itertools.product((False, True), repeat=2)]
 
 
@@ -273,9 +286,9 @@ def bench_bytes(table):
             table.add("bytes: %s, of mosquitto_pub -l" % choice, "B", [(r[0], r[3]) for r in runs], 1.1, at_most=True)
     table.add("bytes: gzip over TLS, of JSON over TCP", "B", list(zip(out["gzip over TLS"], out["JSON over TCP"])), 0.2,
               at_most=True)
-    for samples, one in itertools.product((10, 500), CHOICES):
-        up, down = in_folder(link_bytes, Choice(one.gzip, one.tls, {"max_samples": samples}))
-        say("    %s %3d samples: %6.2f B out, %5.3f B back" % (one, samples, up, down))
+    for (version, ws), samples, one in itertools.product(WAYS, (10, 100, 500), CHOICES):
+        choice = Choice(one.gzip, one.tls, {"max_samples": samples}, version, ws)
+        say("    %s, %3d samples: %6.2f B out, %5.3f B back" % (choice, samples, *in_folder(link_bytes, choice)))
 
 
 # -- how long live readings need

@@ -16,7 +16,7 @@ class Broker:
     """Sessions and retained messages survive a restart (also a kill, since save() or the last second).
 
     tls: None, or (ca_file, cert_file, key_file); client_certificates: ask for one. users: {name: password}.
-    acl: lines of a mosquitto ACL file.
+    acl: lines of a mosquitto ACL file. extra: lines at the end of its configuration.
     """
 
     def __init__(self, folder, port=None, tls=None, client_certificates=False, users=None, acl=None, extra=()):
@@ -102,7 +102,7 @@ class Broker:
                  "user %s" % pwd.getpwuid(os.getuid()).pw_name,  # a change of user would clear pdeathsig
                  "persistence true", "persistence_location %s/" % self.folder, "persistence_file broker.db",
                  "autosave_interval 1", "max_queued_messages 0", "log_dest stderr",
-                 "allow_anonymous %s" % ("false" if self._users else "true"), *self._extra]
+                 "allow_anonymous %s" % ("false" if self._users else "true")]
         if self._tls:
             lines += ["cafile %s" % self._tls[0], "certfile %s" % self._tls[1], "keyfile %s" % self._tls[2]]
             if self._client_certificates:
@@ -114,6 +114,7 @@ class Broker:
             with open(path, "w", encoding="utf-8") as file:
                 file.write("\n".join(self._acl) + "\n")
             lines.append("acl_file %s" % path)
+        lines += self._extra  # last: another listener may be among them, and takes all that follows
         with open(self._config, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
 
