@@ -71,43 +71,37 @@ def broker_with(stage, authority, certificate):
     return stage.start_broker(tls=(authority.ca_file, *certificate))
 
 
-def refused(stage, *words):
-    line = stage.daemon.wait_for_log("FG-LINK-TLS", 20)
+def refused(stage, uplink, *words):
+    """Its own line says why, and it has nothing."""
+    line = stage.daemon.wait_for_log("FG-LINK-TLS", 20, text="uplink=%s " % uplink)
     for word in words:
         assert word in line, line
-    status = stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] > 2)
-    assert status["uplinks"][0]["connected"] is False and status["uplinks"][0]["delivered"] == 0
+    status = stage.daemon.wait_for_status(lambda s: one_of(s, uplink)["waiting"] > 2)
+    assert one_of(status, uplink)["connected"] is False and one_of(status, uplink)["delivered"] == 0
 
 
-def test_a_certificate_of_tomorrow_is_refused_and_the_clock_is_named(stage):
-    stage.counter_farm(1)
-    authority = Authority(stage.path("ca"))
-    broker_with(stage, authority, authority.issue_later("broker"))
-    run(stage, stage.broker.url, ca_file=authority.ca_file)
-    refused(stage, "valid only from", "set the clock")
+def one_of(status, uplink):
+    return next(u for u in status["uplinks"] if u["name"] == uplink)
 
 
-def test_a_self_signed_certificate_is_refused_as_such(stage):
-    stage.counter_farm(1)
-    authority = Authority(stage.path("ca"))
-    broker_with(stage, authority, Authority.self_signed(stage.path("self")))
-    run(stage, stage.broker.url, ca_file=authority.ca_file)
-    refused(stage, "self-signed")
+class TlsServer(threading.Thread):
+    """Takes whoever trusts it and keeps what it is told. authority: whose clients it wants to see a certificate of.
+    version: the only one it speaks, an old one. Its key exchange by RSA then needs no signature of the old kind: with
+    others OpenSSL 3 would give up for another reason."""
 
-
-class OldServer(threading.Thread):
-    """Speaks one old TLS version and keeps what it is told. Its key exchange by RSA needs no signature of the old kind:
-    with others OpenSSL 3 would give up for another reason."""
-
-    def __init__(self, certificate, key, version):
+    def __init__(self, certificate, authority=None, version=None):
         super().__init__(daemon=True)
         self.told = []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.set_ciphers("AES128-SHA:@SECLEVEL=0")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            self._context.minimum_version = self._context.maximum_version = version
-        self._context.load_cert_chain(certificate, key)
+        if authority:
+            self._context.verify_mode = ssl.CERT_REQUIRED
+            self._context.load_verify_locations(authority.ca_file)
+        if version:
+            self._context.set_ciphers("AES128-SHA:@SECLEVEL=0")
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._context.minimum_version = self._context.maximum_version = version
+        self._context.load_cert_chain(*certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.start()
@@ -118,26 +112,66 @@ class OldServer(threading.Thread):
             client.settimeout(5)
             try:
                 with self._context.wrap_socket(client, server_side=True) as talk:
-                    self.told.append(talk.recv(100))
+                    heard = talk.recv(100)
+                    self.told += [heard] if heard else []
             except OSError:
                 pass  # a handshake that failed, as it should
 
 
-@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
-def test_tls_older_than_1_2_is_refused_even_where_the_machine_would_allow_it(stage, version):
+def uplinks_to(servers, **files):
+    """Two for each {name: TlsServer}, one for each scheme."""
+    return [config_file.uplink("%s://127.0.0.1:%d" % (scheme, server.port), "%s-%s" % (name, scheme), username="gw", **files)
+            for name, server in servers.items() for scheme in ("mqtts", "wss")]
+
+
+def test_a_broker_that_is_not_the_right_one_is_refused_over_mqtts_and_wss_before_it_hears_anything(stage):
+    stage.counter_farm(1)
+    authority, other = Authority(stage.path("ca")), Authority(stage.path("other"), "Another CA")
+    good = authority.issue("broker")
+    servers = {
+        "stranger": TlsServer(other.issue("broker")),
+        "self-signed": TlsServer(Authority.self_signed(stage.path("self"))),
+        "expired": TlsServer(authority.issue("expired", days=-1)),
+        "tomorrow": TlsServer(authority.issue_later("tomorrow")),
+        "elsewhere": TlsServer(authority.issue("elsewhere", "DNS:mqtt.elsewhere.example")),
+    }
+    without, unknown = {"no-certificate": TlsServer(good, authority)}, {"unknown-certificate": TlsServer(good, authority)}
+    certificate, key = other.issue("gateway")
+    files = {"ca_file": authority.ca_file}
+    stage.configure(every="200ms", uplinks=uplinks_to({**servers, **without}, **files)
+                    + uplinks_to(unknown, cert_file=certificate, key_file=key, **files))
+    stage.start_daemon()
+    for scheme in ("mqtts", "wss"):
+        refused(stage, "stranger-" + scheme, "authority")
+        refused(stage, "self-signed-" + scheme, "self-signed")
+        refused(stage, "expired-" + scheme, "expired at")
+        refused(stage, "tomorrow-" + scheme, "valid only from", "set the clock")
+        refused(stage, "elsewhere-" + scheme, "for mqtt.elsewhere.example, not for 127.0.0.1")
+        refused(stage, "no-certificate-" + scheme, "none is configured")
+        refused(stage, "unknown-certificate-" + scheme, "does not accept")
+    assert not any(server.told for server in [*servers.values(), *without.values(), *unknown.values()])
+
+
+def test_tls_older_than_1_2_is_refused_even_where_the_machine_would_allow_it(stage):
     stage.counter_farm(1)
     authority = Authority(stage.path("ca"))
-    server = OldServer(*authority.issue("old", kind="rsa:2048"), version)
+    certificate = authority.issue("old", kind="rsa:2048")
+    servers = {"tls-1-0": TlsServer(certificate, version=ssl.TLSVersion.TLSv1),
+               "tls-1-1": TlsServer(certificate, version=ssl.TLSVersion.TLSv1_1)}
     lax = {"OPENSSL_CONF": stage.path("lax.cnf")}
     with open(lax["OPENSSL_CONF"], "w", encoding="utf-8") as file:
         file.write("openssl_conf = all\n[all]\nssl_conf = modules\n[modules]\nsystem_default = lax\n"
                    "[lax]\nMinProtocol = TLSv1\nCipherString = ALL:@SECLEVEL=0\n")
-    subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % server.port], input=b"hello", env=lax, check=False,
-                   capture_output=True)
-    assert server.told == [b"hello"]  # the machine would allow it
-    run(stage, "mqtts://127.0.0.1:%d" % server.port, env=lax, ca_file=authority.ca_file)
-    refused(stage, "only TLS older than 1.2")
-    assert server.told == [b"hello"]
+    for server in servers.values():
+        subprocess.run(["openssl", "s_client", "-connect", "127.0.0.1:%d" % server.port], input=b"hello", env=lax,
+                       check=False, capture_output=True)
+        assert server.told == [b"hello"]  # the machine would allow it
+    stage.configure(every="200ms", uplinks=uplinks_to(servers, ca_file=authority.ca_file))
+    stage.start_daemon(env=lax)
+    for name, server in servers.items():
+        for scheme in ("mqtts", "wss"):
+            refused(stage, "%s-%s" % (name, scheme), "only TLS older than 1.2")
+        assert server.told == [b"hello"]
 
 
 def test_any_host_name_is_accepted_only_by_its_own_key_and_that_is_never_silent(stage):
@@ -164,7 +198,7 @@ def test_a_wrong_authority_is_refused_although_any_host_name_is_accepted(stage):
     broker_with(stage, authority, authority.issue("broker"))
     run(stage, stage.broker.url, ca_file=Authority(stage.path("other"), "Another CA").ca_file,
         tls={"insecure_accept_any_host_name": True})
-    refused(stage, "authority")
+    refused(stage, "province", "authority")
 
 
 # ---- certificates over time
