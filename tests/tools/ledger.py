@@ -47,6 +47,7 @@ class Record:
     body: dict
     lane: str
     arrived_ms: int
+    true_ms: int  # of its time
     is_event: bool
 
 
@@ -174,7 +175,9 @@ class Ledger:
             if seq == last:
                 self._conflicts.append("seq %d is a sample and an event of one message" % seq)
             last = seq
-            self._take_record(Record(data["stream"], seq, data["layout"], body, message.lane, message.ms, is_event))
+            true_ms = self.true_ms(body["ts"], message.ms)
+            self._take_record(Record(data["stream"], seq, data["layout"], body, message.lane, message.ms, true_ms,
+                                     is_event))
 
     def _take_record(self, record):
         key = (record.stream, record.seq)
@@ -216,14 +219,14 @@ class Ledger:
         return [r.body for r in self._ordered() if r.is_event and name in (None, r.body.get("event"))]
 
     def _ordered(self):
-        """Stream by stream, as they began; in each by seq. (A restored database may use a seq again, in another
-        stream.)"""
-        first = {}
-        for record in self.records.values():
-            if record.seq <= first.get(record.stream, record).seq:
-                first[record.stream] = record
-        began = {stream: self.true_ms(record.body["ts"], record.arrived_ms) for stream, record in first.items()}
-        return sorted(self.records.values(), key=lambda r: (began[r.stream], r.seq))
+        """In each stream by seq; streams beside each other by when it was in truth. (A stream in memory may end while
+        the one on disk goes on, and a restored database may use a seq again.)"""
+        by_seq = sorted(self.records.values(), key=lambda r: (r.stream, r.seq))
+        newest, placed = {}, []
+        for record in by_seq:
+            newest[record.stream] = max(record.true_ms, newest.get(record.stream, record.true_ms))
+            placed.append((newest[record.stream], record.stream, record.seq, record))
+        return [record for _, _, _, record in sorted(placed, key=lambda place: place[:3])]
 
     # -- what was served
 
