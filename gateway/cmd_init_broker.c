@@ -15,7 +15,7 @@ enum { TRY_MS = 10000, LOOK_MS = 200, GOODBYE_MS = 500, TLS_MS = 5000 };
 
 static enum mqtt_event_kind await(struct init_ask *a, struct mqtt *m, struct mqtt_event *e)
 {
-    const int64_t deadline = clock_mono_ms() + TRY_MS + 1000;
+    const int64_t deadline = clock_mono_ms() + 2 * TRY_MS + 1000;
     do {
         mqtt_wait(m, clock_mono_ms() + LOOK_MS, e);
     } while (e->kind == MQTT_NOTHING && clock_mono_ms() < deadline && !init_ask_interrupted(a));
@@ -53,7 +53,8 @@ int init_broker_try(struct init_ask *a, const struct init_choice *c)
                                          .version = 5,
                                          .ca_file = u->ca_file[0] ? u->ca_file : NULL,
                                          .keepalive_ms = 30000,
-                                         .connect_timeout_ms = TRY_MS};
+                                         .connect_timeout_ms = TRY_MS,
+                                         .lookup_timeout_ms = TRY_MS};
     printf(_("Trying %s ...\n"), u->url);
     fflush(stdout);
     int err = mqtt_new(&options, &m, &note);

@@ -403,11 +403,17 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
     if (rc < 0)
         return rc;
     uint32_t generation = mqtt_events_restart(&m->events);
-    if (mqtt_target_find(&m->target, &why) < 0) {
+    rc = mqtt_target_find(&m->target, &m->events, generation, &why);
+    if (rc == 0)
+        return mqtt_start(m, generation, note);
+    if (rc == FG_ERETRY) {
+        const int64_t given = m->target.options.lookup_timeout_ms;
+        m->state = MQTT_STATE_RESOLVING;
+        m->connect_until_mono_ms = clock_mono_ms() + (given > 0 ? given : MQTT_LOOKUP_MS);
+    } else {
         mqtt_events_push(&m->events, generation, &failed, why.text);
-        return 0;
     }
-    return mqtt_start(m, generation, note);
+    return 0;
 }
 
 static struct mqtt_slot *free_slot(struct mqtt_conn *c)

@@ -8,8 +8,8 @@
  * options cannot work (with a note).
  *
  * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved
- * in the calling thread before Paho, which would do it under its global lock, is called. Messages of an older
- * connection are never reported on a newer one (generation numbers). When a broker demands a shorter
+ * on a thread of their own before Paho, which would do it under its global lock, is called. Messages of an
+ * older connection are never reported on a newer one (generation numbers). When a broker demands a shorter
  * keepalive, a client disconnects and connects once more with that, before it reports MQTT_CONNECTED. One
  * that accepts us on terms nobody can keep (no message in flight, no QoS 1, nothing retained) has failed.
  * Sources: Paho MQTT C 1.3.12 as tested; docs/ARCHITECTURE.md lists its traps.
@@ -38,11 +38,14 @@ struct mqtt_options {
     const char *cert_file, *key_file; /* NULL: no client certificate */
     bool any_host_name;               /* insecure: the broker's certificate may be for any host */
     int64_t keepalive_ms;
-    int64_t connect_timeout_ms;
-    uint32_t max_incoming; /* bytes of a packet that an MQTT 5 broker may send us; 0: not said */
+    int64_t connect_timeout_ms; /* from the address to the broker's consent */
+    int64_t lookup_timeout_ms;  /* from the name to the address; 0: MQTT_LOOKUP_MS */
+    uint32_t max_incoming;      /* bytes of a packet that an MQTT 5 broker may send us; 0: not said */
 };
 
 enum { MQTT_RESPONSE_TOPIC_MAX = 512 }; /* bytes */
+/* Longer than a usual resolver takes with three dead servers. */
+enum { MQTT_LOOKUP_MS = 60 * 1000 };
 
 /* A message that came in. */
 struct mqtt_incoming {
@@ -97,7 +100,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct err_n
 void mqtt_free(struct mqtt *m);
 
 /* Starts a connection attempt to mqtt://host:port, mqtts://, ws:// or wss://; its end comes as MQTT_CONNECTED
- * or MQTT_FAILED. May block in the resolver. User and password may be NULL. Files are read anew. */
+ * or MQTT_FAILED. Does not wait for the resolver. User and password may be NULL. Files are read anew. */
 int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *password,
                  const struct mqtt_will *will, struct err_note *note);
 /* QoS 1. ret_token is what MQTT_ACKED or MQTT_REFUSED will carry. */

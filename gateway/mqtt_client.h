@@ -14,7 +14,7 @@
 #include "mqtt_events.h"
 #include "mqtt_target.h"
 
-enum mqtt_state { MQTT_STATE_IDLE, MQTT_STATE_CONNECTING, MQTT_STATE_CONNECTED };
+enum mqtt_state { MQTT_STATE_IDLE, MQTT_STATE_RESOLVING, MQTT_STATE_CONNECTING, MQTT_STATE_CONNECTED };
 
 /* For a goodbye nobody waits for. Paho's sender now and then sleeps through a second. */
 enum { MQTT_GOODBYE_MS = 1500 };
@@ -42,7 +42,7 @@ struct mqtt {
     struct mqtt_conn *conn; /* NULL when idle */
     int guard;              /* a descriptor that keeps a number occupied, see mqtt_start(); -1: none */
     enum mqtt_state state;
-    int64_t connect_until_mono_ms;
+    int64_t connect_until_mono_ms; /* or until the name is to be found */
     uint32_t last_token;
     unsigned in_flight, window;
     uint32_t max_packet;

@@ -30,7 +30,8 @@ enum {
 
 struct mqtt_item {
     enum mqtt_event_kind kind;
-    int slot; /* MQTT_ACKED, MQTT_REFUSED: which publish; -1: a subscription */
+    int slot; /* MQTT_ACKED, MQTT_REFUSED: which publish; -1: a subscription. MQTT_NOTHING: a look-up has
+                 ended */
     int reason;
     const char *fault;    /* MQTT_CONNECTED: why we cannot work with what the broker allows; NULL: we can */
     uint16_t receive_max; /* MQTT_CONNECTED, as mqtt_event */

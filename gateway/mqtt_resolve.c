@@ -107,6 +107,41 @@ static void address_text(const struct addrinfo *ai, struct mqtt_address *ret)
     snprintf(ret->text, sizeof(ret->text), ai->ai_family == AF_INET6 ? "[%s]" : "%s", number);
 }
 
+static void take_address(const struct addrinfo *ai, struct mqtt_address *ret)
+{
+    memset(ret, 0, sizeof(*ret));
+    memcpy(&ret->addr, ai->ai_addr, ai->ai_addrlen);
+    ret->len = ai->ai_addrlen;
+    address_text(ai, ret);
+}
+
+/* Without asking anybody. An interface may stand behind an IPv6 address: fe80::1%eth0. */
+static bool is_number(const char *host)
+{
+    unsigned char bytes[16];
+    char number[INET6_ADDRSTRLEN] = "";
+    size_t len = strcspn(host, "%");
+
+    if (len >= sizeof(number))
+        return false;
+    memcpy(number, host, len);
+    return inet_pton(AF_INET, host, bytes) == 1 || inet_pton(AF_INET6, number, bytes) == 1;
+}
+
+int mqtt_resolve_number(const struct mqtt_url *url, struct mqtt_address *ret)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV | AI_NUMERICHOST};
+    struct addrinfo *list = NULL;
+    char port[8];
+
+    snprintf(port, sizeof(port), "%d", url->port);
+    if (!is_number(url->host) || mqtt_names_ask(url->host, port, &hints, &list) != 0)
+        return FG_ENOTFOUND;
+    take_address(list, ret);
+    freeaddrinfo(list);
+    return 0;
+}
+
 int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address *ret, struct err_note *note)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
@@ -126,10 +161,7 @@ int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address 
     struct addrinfo *chosen = list;
     for (unsigned i = turn % count; i > 0; i--)
         chosen = chosen->ai_next;
-    memset(ret, 0, sizeof(*ret));
-    memcpy(&ret->addr, chosen->ai_addr, chosen->ai_addrlen);
-    ret->len = chosen->ai_addrlen;
-    address_text(chosen, ret);
+    take_address(chosen, ret);
     freeaddrinfo(list);
     return 0;
 }

@@ -30,6 +30,8 @@ struct mqtt_address {
 
 /* scheme://host[:port][/path] with mqtt, mqtts, ws or wss. A user or password in it is refused. */
 int mqtt_url_parse(const char *url, struct mqtt_url *ret, struct err_note *note);
+/* The address of a host that is a number; FG_ENOTFOUND: it is a name. Does not block. */
+int mqtt_resolve_number(const struct mqtt_url *url, struct mqtt_address *ret);
 /* Chooses the address number turn (modulo their number), so that attempts in turn try them all. */
 int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address *ret, struct err_note *note);
 /* A non-blocking TCP connection: its descriptor, or a negative errno (-ETIMEDOUT after timeout_ms). */

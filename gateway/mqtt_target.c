@@ -62,6 +62,8 @@ static void forget_login(struct mqtt_target *t)
 
 void mqtt_target_fini(struct mqtt_target *t)
 {
+    for (int i = 0; i < MQTT_KNOWN; i++)
+        mqtt_lookup_drop(t->known[i].lookup);
     forget_login(t);
     give_up(t->options.client_id);
     give_up(t->options.ca_file);
@@ -107,6 +109,7 @@ static void know(struct mqtt_target *t, const struct mqtt_url *url)
     }
     t->now = &t->known[t->next_known];
     t->next_known = (t->next_known + 1) % MQTT_KNOWN;
+    mqtt_lookup_drop(t->now->lookup);
     *t->now = (struct mqtt_known){.url = *url,
                                   .keepalive_s = own_s < 1       ? 1
                                                  : own_s > 65535 ? 65535
@@ -148,12 +151,36 @@ static int check_files(const struct mqtt_target *t, struct err_note *note)
     return 0;
 }
 
-int mqtt_target_find(struct mqtt_target *t, struct err_note *note)
+static int look_up(struct mqtt_target *t, struct mqtt_events *events, uint32_t generation,
+                   struct err_note *note)
+{
+    struct mqtt_known *now = t->now;
+
+    if (now->lookup != NULL && mqtt_lookup_adopt(now->lookup, generation))
+        return FG_ERETRY;
+    mqtt_lookup_drop(now->lookup); /* ended after nobody waited for it any more */
+    now->lookup = NULL;
+    if (mqtt_lookup_start(&now->url, now->turn, events, generation, &now->lookup) < 0)
+        return err_note(note, FG_ENOMEM, "out of memory");
+    return FG_ERETRY;
+}
+
+int mqtt_target_find(struct mqtt_target *t, struct mqtt_events *events, uint32_t generation,
+                     struct err_note *note)
 {
     int rc = check_files(t, note);
 
-    if (rc == 0)
-        rc = mqtt_resolve(&t->now->url, t->now->turn, &t->address, note);
+    if (rc == 0 && mqtt_resolve_number(&t->now->url, &t->address) < 0)
+        rc = look_up(t, events, generation, note);
+    return rc;
+}
+
+int mqtt_target_found(struct mqtt_target *t, struct err_note *note)
+{
+    int rc = mqtt_lookup_result(t->now->lookup, &t->address, note);
+
+    mqtt_lookup_drop(t->now->lookup);
+    t->now->lookup = NULL;
     if (rc == 0)
         mqtt_names_know(t->now->url.host, (const struct sockaddr *)&t->address.addr, t->address.len);
     return rc;

@@ -75,6 +75,25 @@ static void take_end(struct mqtt *m, const struct mqtt_item *item, const char *s
     ret->text = m->text;
 }
 
+/* The name has been looked up. True: the attempt has failed. */
+static bool take_address(struct mqtt *m, struct mqtt_event *ret)
+{
+    struct err_note note = {""};
+    int rc = mqtt_target_found(&m->target, &note);
+
+    if (rc == 0)
+        rc = mqtt_start(m, mqtt_events_restart(&m->events), &note);
+    if (rc == 0)
+        return false;
+    mqtt_drop(m);
+    m->target.now->turn++;
+    snprintf(m->text, sizeof(m->text), "%s", note.text);
+    ret->kind = MQTT_FAILED;
+    ret->reason = 0;
+    ret->text = m->text;
+    return true;
+}
+
 /* False: nothing for the caller. */
 static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said, struct mqtt_event *ret)
 {
@@ -102,19 +121,25 @@ static bool take(struct mqtt *m, const struct mqtt_item *item, const char *said,
         ret->message = m->message = item->message;
         return true;
     case MQTT_NOTHING:
-        break;
+        return take_address(m, ret);
     }
     return false;
 }
 
 static void take_silence(struct mqtt *m, struct mqtt_event *ret)
 {
+    const struct mqtt_url *url = &m->target.now->url;
+    const bool resolving = m->state == MQTT_STATE_RESOLVING;
+
     mqtt_drop(m);
     m->target.now->turn++;
-    snprintf(m->text, sizeof(m->text),
-             _("no answer from %s port %d (%s) in %lld s; check the link and the port"),
-             m->target.now->url.host, m->target.now->url.port, m->target.address.text,
-             (long long)(m->target.options.connect_timeout_ms / 1000));
+    if (resolving)
+        snprintf(m->text, sizeof(m->text),
+                 _("name %s: the name server has not answered; check DNS and the link"), url->host);
+    else
+        snprintf(m->text, sizeof(m->text),
+                 _("no answer from %s port %d (%s) in %lld s; check the link and the port"), url->host,
+                 url->port, m->target.address.text, (long long)(m->target.options.connect_timeout_ms / 1000));
     ret->kind = MQTT_FAILED;
     ret->reason = -1;
     ret->text = m->text;
@@ -127,7 +152,7 @@ void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret)
     for (;;) {
         struct mqtt_item item;
         char said[sizeof(m->events.text)] = "";
-        bool attempt = m->state == MQTT_STATE_CONNECTING;
+        bool attempt = m->state == MQTT_STATE_CONNECTING || m->state == MQTT_STATE_RESOLVING;
         bool sooner = attempt && m->connect_until_mono_ms < deadline_mono_ms;
 
         memset(ret, 0, sizeof(*ret));

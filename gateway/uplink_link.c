@@ -141,12 +141,10 @@ int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const
 {
     if (!read_password(l))
         return err_note(note, FG_EIO, "%s", l->credential_said);
-    pulse_expect(l->pulse, RESOLVER_MS);
     int err = mqtt_connect(mqtt, l->options->urls[url], l->options->username,
                            l->options->password_path ? l->password.data : NULL, will, note);
     if (l->password.data)
         explicit_bzero(l->password.data, l->password.cap);
-    pulse_beat(l->pulse);
     return err;
 }
 
@@ -161,7 +159,8 @@ void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will)
         return;
     }
     l->state = UPLINK_LINK_CONNECTING;
-    l->attempt_deadline_mono_ms = clock_mono_ms() + l->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
+    l->attempt_deadline_mono_ms =
+        clock_mono_ms() + MQTT_LOOKUP_MS + l->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
     if (err < 0)
         uplink_link_failed(l, 0, note.text[0] ? note.text : err_text(err));
 }

@@ -70,7 +70,7 @@ bool uplink_link_due(const struct uplink_link *l, int64_t now_mono_ms);
 uint64_t uplink_link_number(struct uplink_link *l);
 /* At an orderly end: the next run goes on with the next number. */
 void uplink_link_keep_number(struct uplink_link *l);
-/* Begins an attempt; may block in the resolver. will is lent until the connection ends. */
+/* Begins an attempt. will is lent until the connection ends. */
 void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will);
 /* Only begins the attempt, with any client, at any url; the password is read anew. */
 int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const struct mqtt_will *will,

@@ -64,7 +64,8 @@ void uplink_return_begin(struct uplink_return *r)
     schedule(r);
     int err = uplink_link_dial(r->link, r->spare, 0, buf_ok(&r->will) ? &will : NULL, &note);
     r->trying = true;
-    r->deadline_mono_ms = clock_mono_ms() + r->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
+    r->deadline_mono_ms =
+        clock_mono_ms() + MQTT_LOOKUP_MS + r->options->mqtt.connect_timeout_ms + ATTEMPT_SLACK_MS;
     if (err < 0)
         failed(r, note.text[0] ? note.text : err_text(err));
 }

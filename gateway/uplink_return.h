@@ -8,9 +8,10 @@
  *
  * Make before break: a second client connects to the first broker with our own name, login and will while the
  * other one goes on serving. Only when it stands does the uplink move. A trial under another name would prove
- * less (access rules go by client id), and a break first would cost a gap each time the trial fails. Attempts
- * are UPLINK_RETURN_MS apart or more, plus up to a quarter, so that a fleet does not come back in one moment;
- * a first broker that takes us and drops us therefore costs two moves in that time at most.
+ * less (access rules go by client id), and a break first would cost a gap each time the trial fails. Nor does
+ * a name server that does not answer cost one: nothing here waits for it. Attempts are UPLINK_RETURN_MS apart
+ * or more, plus up to a quarter, so that a fleet does not come back in one moment; a first broker that takes
+ * us and drops us therefore costs two moves in that time at most.
  */
 #ifndef FG_UPLINK_RETURN_H
 #define FG_UPLINK_RETURN_H
@@ -39,7 +40,7 @@ void uplink_return_fini(struct uplink_return *r);
 void uplink_return_arm(struct uplink_return *r, bool wanted);
 /* Whether it is time to begin an attempt. */
 bool uplink_return_due(const struct uplink_return *r, int64_t now_mono_ms);
-/* Begins one; may block in the resolver. r->will is what the broker is to publish. */
+/* Begins one. r->will is what the broker is to publish. */
 void uplink_return_begin(struct uplink_return *r);
 /* Looks how the attempt stands; returns when to look again. Sets `up`. */
 int64_t uplink_return_look(struct uplink_return *r);

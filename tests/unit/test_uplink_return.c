@@ -2,6 +2,8 @@
 /* From the second broker back to the first. */
 #include "uplink_fixture.h"
 
+#include <netdb.h>
+
 #include "mqtt_fake.h"
 
 /* The first url is f->broker, which a test starts when it is to be well; the second is another broker. */
@@ -81,6 +83,52 @@ static void the_first_broker_gets_the_uplink_back_and_each_record_comes_once(voi
     stop_pair(&p);
 }
 
+/* The name server answers no more once the uplink stands on the second broker. */
+static struct {
+    _Atomic unsigned asked;
+    _Atomic bool answers;
+} server;
+
+int __real_mqtt_names_ask(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+int __wrap_mqtt_names_ask(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+int __wrap_mqtt_names_ask(const char *host, const char *port, const struct addrinfo *hints,
+                          struct addrinfo **ret)
+{
+    if (strcmp(host, "first.test") == 0) {
+        if (atomic_fetch_add(&server.asked, 1) == 0)
+            return EAI_NONAME; /* so that the uplink goes to the second */
+        while (!atomic_load(&server.answers))
+            clock_sleep_until_us(clock_mono_us() + 1000);
+        host = "127.0.0.1";
+    }
+    return __real_mqtt_names_ask(host, port, hints, ret);
+}
+
+static void a_name_server_that_does_not_answer_delays_no_reading(void **state)
+{
+    struct fixture *f = *state;
+    struct pair p;
+    snprintf(f->url, sizeof f->url, "mqtt://first.test:%d", f->broker.port);
+    start_on_second(&p, f);
+    WATCH_UNTIL(&p.second_watch, atomic_load(&server.asked) == 2);
+    /* From here on the look-up hangs; what is measured arrives all the same. */
+    for (int i = 0; i < 5; i++) {
+        append(f, 1);
+        until_committed(f);
+        WATCH_UNTIL(&p.second_watch, p.second_watch.distinct >= store_newest(f->store));
+    }
+    assert_int_equal(atomic_load(&server.asked), 2);
+    start_broker(f, OPEN);
+    atomic_store(&server.answers, true);
+    WATCH_UNTIL(&f->watch, strcmp(link_status(f).url, f->url) == 0 && link_status(f).connected);
+    append(f, 5);
+    until_all_arrived(&p);
+    check_union(&p);
+    assert_int_equal(logged(f, "FG-LINK-DOWN"), 0);
+    stop_pair(&p);
+}
+
 static void a_first_broker_that_refuses_us_disturbs_nothing_and_is_told_once(void **state)
 {
     struct fixture *f = *state;
@@ -134,6 +182,7 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         UPLINK_TEST(the_first_broker_gets_the_uplink_back_and_each_record_comes_once),
+        UPLINK_TEST(a_name_server_that_does_not_answer_delays_no_reading),
         UPLINK_TEST(a_first_broker_that_refuses_us_disturbs_nothing_and_is_told_once),
         UPLINK_TEST(a_first_broker_that_takes_us_and_drops_us_does_not_keep_us),
     };
