@@ -5,27 +5,29 @@
 PEER_RUNS=n: how often each figure is taken (3). PEER_SECONDS=n: how long each case is watched, and how long the broker is
 away (60). PEER_ONLY=steady,collectd runs only cases or peers of that name. Prints a table, writes build/bench-peers.json.
 
+`bench_peers.py list` prints these names and measures nothing.
+
 Exit 0 when everything was measured, 1 otherwise, 64 for a name that nothing has. There are no targets.
 """
 
+import functools
 import json
 import os
 import statistics
 import sys
-import threading
 import time
 
 _TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.dont_write_bytecode = True
 sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
 
-from bench_footprint import memory, processor_s  # noqa: E402
 from broker import Broker  # noqa: E402
 from daemon import ROOT  # noqa: E402
 from peer_kinds import KINDS, Work  # noqa: E402
 from peer_ledger import Book, Verdict  # noqa: E402
+from proc import memory_kib  # noqa: E402
 from subscriber import Subscriber  # noqa: E402
-from table import in_folder, machine, say  # noqa: E402
+from table import in_folder, machine, processor_s, say, side_by_side  # noqa: E402
 from wire_line import WireLine, WireTcp  # noqa: E402
 
 RUNS = int(os.environ.get("PEER_RUNS", "3"))
@@ -99,7 +101,7 @@ def steady(folder, name):
         begin, used, resident = now_ms(), processor_s(world.peer.pid), []
         for _ in range(SECONDS):
             time.sleep(1)
-            resident.append(memory(world.peer.pid)[1])
+            resident.append(memory_kib(world.peer.pid).resident)
         end, used = now_ms(), processor_s(world.peer.pid) - used
         time.sleep(AFTER)
         world.assert_running()
@@ -163,28 +165,12 @@ def outage(folder, name, how):
 # -- running them
 
 
-class _Failed(Exception):
-    pass
-
-
-def side_by_side(jobs):
-    """[(key, function, arguments...)] at the same time, for what does not load the machine: {key: result}."""
-    results, errors = {}, []
-
-    def one(key, function, *arguments):
-        try:
-            results[key] = in_folder(function, *arguments)
-        except Exception as error:  # pylint: disable=broad-except
-            errors.append("%s: %s" % (" ".join(map(str, key)), error))
-
-    threads = [threading.Thread(target=one, args=job) for job in jobs]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise _Failed("\n".join(errors))
-    return results
+def told(function, name, *arguments):
+    """What a case gives in a folder of its own; an error says which case it was."""
+    try:
+        return in_folder(function, name, *arguments)
+    except Exception as error:
+        raise RuntimeError("%s: %s" % (" ".join((name, function.__name__, *arguments)), error)) from error
 
 
 def run(names, cases):
@@ -192,13 +178,12 @@ def run(names, cases):
     found = {name: {} for name in names}
     if "steady" in cases:
         for name in names:  # one after the other, because processor time is measured
-            found[name].update(in_folder(steady, name))
-    jobs = [((name, "late"), late, name) for name in names if "late" in cases]
-    # A simulator of a serial line is delicate; the outages have no part in it.
-    for batch in (jobs, [((name, how), outage, name, how) for name in names for how in OUTAGES
-                         if "outage" in cases]):
-        for (name, _), figures in side_by_side(batch).items():
-            found[name].update(figures)
+            found[name].update(told(steady, name))
+    # The others wait most of their time. The simulator of a serial line is delicate: the outages have no part in it.
+    for jobs in ([(late, name) for name in names if "late" in cases],
+                 [(outage, name, how) for name in names for how in OUTAGES if "outage" in cases]):
+        for job, figures in zip(jobs, side_by_side([functools.partial(told, *job) for job in jobs])):
+            found[job[1]].update(figures)
     return found
 
 
@@ -255,13 +240,16 @@ def main():
     if choice is None:
         return 64
     names, cases = choice
+    if sys.argv[1:] == ["list"]:
+        print(" ".join((*cases, *names)))
+        return 0
     begin, runs, load = time.monotonic(), [], os.getloadavg()[0]
+    versions = {name: KINDS[name].versions() for name in names}
     for i in range(RUNS):
         say("run %d of %d: %s with %s" % (i + 1, RUNS, ", ".join(cases), ", ".join(names)))
         runs.append(run(names, cases))
-    summaries = {name: summary([r[name] for r in runs]) for name in names}
-    versions = {name: KINDS[name].versions() for name in names}
-    write(os.path.join(ROOT, "build", "bench-peers.json"), versions=versions, summary=summaries, figures=runs)
+        summaries = {name: summary([r[name] for r in runs]) for name in names}
+        write(os.path.join(ROOT, "build", "bench-peers.json"), versions=versions, summary=summaries, figures=runs)
     print_table(summaries)
     for name, parts in versions.items():
         print("%s: %s" % (name, ", ".join("%s %s" % part for part in parts.items())))
@@ -271,8 +259,4 @@ def main():
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (_Failed, AssertionError) as failed:
-        print("bench_peers: %s" % failed, file=sys.stderr)
-        sys.exit(1)
+    sys.exit(main())
