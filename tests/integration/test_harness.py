@@ -23,10 +23,10 @@ class Received:
     def messages(self, since=0):
         return self._messages[since:]
 
-    def data(self, samples=(), events=(), stream="s1", lane="live", **more):
+    def data(self, samples=(), events=(), stream="s1", lane="live", ts=0, **more):
         payload = {"v": 1, "gateway": "g", "stream": stream, "layout": 1, "sent": 0, **more,
-                   "samples": [{"seq": q, "ts": 0, "device": "c", "values": {"count": n}} for q, n in samples],
-                   "events": [{"seq": q, "ts": 0, **event} for q, event in events]}
+                   "samples": [{"seq": q, "ts": ts, "device": "c", "values": {"count": n}} for q, n in samples],
+                   "events": [{"seq": q, "ts": ts, **event} for q, event in events]}
         self._messages.append(Message(0, "t/data/" + lane, json.dumps(payload).encode(), False, "", ""))
 
 
@@ -120,6 +120,25 @@ def test_the_ledger_accepts_what_never_got_a_number_when_it_is_counted(balance):
     assert judge().balanced
     serve(1)
     assert not judge().balanced
+
+
+def test_what_never_got_a_number_counts_once_for_each_uplink_though_it_is_told_again(balance):
+    serve, received, judge = balance
+    serve(3)
+    lost = {"event": "samples_dropped", "count": 1, "reason": "queue_full", "told_from": 4, "told_to": 4}
+    received.data([(2, 0), (3, 2)], [OPENED, (4, {**lost, "uplink": "other"})])
+    assert not judge().balanced
+    received.data(events=[(5, {**lost, "uplink": "province"})])
+    assert judge().balanced
+
+
+def test_a_stream_may_go_on_after_another(balance):
+    serve, received, judge = balance
+    serve(4)
+    received.data([(2, 0)], [OPENED], ts=100)
+    received.data([(12, 1)], [(11, {"event": "stream_opened", "first": 11, "reason": "disk_failing"})], stream="s2", ts=200)
+    received.data([(3, 2), (4, 3)], ts=300)
+    assert judge().balanced
 
 
 def test_only_a_stream_that_ended_in_memory_may_have_holes(balance):
