@@ -201,6 +201,7 @@ check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== examples in the documents"; $(PYTHON) tests/tools/check_docs.py
 	@echo "== what the documents point at"; FIELDGATE=$(B)/fieldgate $(PYTHON) tests/tools/check_links.py
 	@$(PYTHON) tests/tools/screens.py check
+	@echo "== the arithmetic of docs/PROVINCE.md"; $(PYTHON) tests/bench/province.py check
 	@echo "== benchmarks can be loaded"; $(PYTHON) tests/bench/bench.py list > /dev/null && \
 	  $(PYTHON) tests/bench/bench_peers.py list > /dev/null
 	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5

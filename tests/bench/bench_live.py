@@ -93,13 +93,15 @@ def live(folder):
                                "all uplinks send")
         time.sleep(2 * PERIOD_S)
         told = watch(ways, subscribers)
+        retained = {m.topic: len(m.payload) for m in subscribers[0].messages() if m.topic.startswith(ways[0].prefix + "/")
+                    and m.kind in ("birth", "state")}
         daemon.stop(10)
-        return told
+        return told, sum(retained.values())
 
 
 def bench_live(table):
     say("live: what live readings take on the link, %d s" % (PERIOD_S * ROUNDS))
-    runs = side_by_side([lambda: in_folder(live)] * RUNS)
+    runs, retained = zip(*side_by_side([lambda: in_folder(live)] * RUNS))
     first = next(iter(runs[0]))
     for name in runs[0]:
         if name != first:
@@ -109,6 +111,7 @@ def bench_live(table):
         name = "%s, max_delay %s" % (CHOICES[-1], delay)
         table.add("live: max_delay %s, messages for a poll" % delay, "", [(run[name][1], 1) for run in runs], 1.01,
                   at_most=True)
+    table.add("live: bytes of birth and state together, of 16 KiB", "B", [(size, 16384) for size in retained], 1, at_most=True)
 
 
 GROUPS = [("live", bench_live)]
