@@ -13,6 +13,8 @@
 /* Together with the last commit a clean stop stays under 5 s. Whoever is waited for after a thread that hangs
  * still gets a moment: it must be cut off, so that it brings nothing to a store that is closed. */
 enum { STOP_THREADS_MS = 2500, STOP_MOMENT_MS = 100, KEEP_ID_EVERY_MS = 10000 };
+/* A loose card and a time server that comes and goes change their state all day. */
+static const struct damp_limits DISK_LINES = {6, 4 * 3600000}, CLOCK_LINES = {6, 4 * 3600000};
 
 int gateway_new(const struct gateway_options *options, struct gateway **ret, struct err_note *note)
 {
@@ -25,7 +27,9 @@ int gateway_new(const struct gateway_options *options, struct gateway **ret, str
     atomic_store(&g->records_per_day, -1);
     atomic_store(&g->written_bytes, -1);
     atomic_store(&g->written_per_day, -1);
-    atomic_store(&g->clock_trusted, clock_trusted(options->config->clock.trust));
+    const bool trusted = clock_trusted(options->config->clock.trust);
+    atomic_store(&g->clock_trusted, trusted);
+    g->clock_set = (struct damp_switch){.on = trusted, .said = trusted};
     err_note(note, 0, "%s", "out of memory");
     int err = gateway_build_buses(g, note);
     if (err == 0)
@@ -94,19 +98,19 @@ static void note_rates(struct gateway *g)
 static void tell_store_changes(struct gateway *g)
 {
     struct store_status s;
+    char changes[DAMP_CHANGES];
     store_status(g->store, &s);
-    if (s.disk_failing != g->disk_failing) {
+    if (damp_switch_tell(&g->disk_failing, &DISK_LINES, s.disk_failing, clock_mono_ms(), changes)) {
         if (s.disk_failing)
-            log_line(
-                LOG_PRI_ERROR, "FG-STORE-FAILING",
-                "path=%s: %s; measuring and sending go on from memory: what is not delivered is lost if the "
-                "power goes before the disk takes it",
-                g->options.config->store.path, s.disk_note.text);
+            log_line(LOG_PRI_ERROR, "FG-STORE-FAILING",
+                     "path=%s%s: %s; measuring and sending go on from memory: what is not delivered is lost "
+                     "if the "
+                     "power goes before the disk takes it",
+                     g->options.config->store.path, changes, s.disk_note.text);
         else
             log_line(LOG_PRI_NOTICE, "FG-STORE-OK",
-                     "path=%s: the disk takes readings again, those in memory are on it now",
-                     g->options.config->store.path);
-        g->disk_failing = s.disk_failing;
+                     "path=%s%s: the disk takes readings again, those in memory are on it now",
+                     g->options.config->store.path, changes);
     }
     if (s.queue_dropped && !g->queue_dropped)
         log_line(LOG_PRI_ERROR, "FG-QUEUE-FULL",
@@ -128,17 +132,18 @@ static bool any_link(struct gateway *g)
 
 static void tell_clock_changes(struct gateway *g)
 {
+    char changes[DAMP_CHANGES];
     bool now = clock_trusted(g->options.config->clock.trust);
-    bool changed = now != atomic_load(&g->clock_trusted);
     atomic_store(&g->clock_trusted, now);
     store_clock(g->store, now, any_link(g));
-    if (!changed)
+    if (!damp_switch_tell(&g->clock_set, &CLOCK_LINES, now, clock_mono_ms(), changes))
         return;
     if (now)
-        log_line(LOG_PRI_NOTICE, "FG-CLOCK", "trusted=yes: the time is set");
+        log_line(LOG_PRI_NOTICE, "FG-CLOCK", "trusted=yes%s: the time is set", changes);
     else
         log_line(LOG_PRI_WARNING, "FG-CLOCK",
-                 "trusted=no: the time is not set by network or hardware clock; readings are marked so");
+                 "trusted=no%s: the time is not set by network or hardware clock; readings are marked so",
+                 changes);
 }
 
 static void keep_id(struct gateway *g)

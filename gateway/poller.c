@@ -316,7 +316,7 @@ static void serve(struct poller *p, const struct schedule_turn *turn)
     if (!is_poll && answered)
         return; /* the poll that follows at once is the sample */
     if (p->result.failed == QUALITY_GOOD)
-        poller_watch_readings(&p->watch, &st->watch, p->readings);
+        poller_watch_readings(&p->watch, &st->watch, p->readings, clock_mono_ms());
     if (p->result.raised_timeout_ms > 0)
         poller_watch_slow(&p->watch, &st->watch, p->result.raised_timeout_ms);
     p->load.asleep[turn->device] = schedule_is_silent(p->schedule, turn->device);

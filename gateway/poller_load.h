@@ -9,13 +9,15 @@
  *
  * Missed periods alone mean little: a pause, a lost port or a device that does not answer cause them, too. So
  * they are the occasion to do the sums, with what the driver measured; only if those say that the line has
- * too little time is it told. It is well again after ten minutes without a missed period.
+ * too little time is it told. It is well again after ten minutes without a missed period. A bus that keeps
+ * going from one to the other gets four lines, then one every eight hours.
  */
 #ifndef FG_POLLER_LOAD_H
 #define FG_POLLER_LOAD_H
 
 #include "../drivers/driver.h"
 #include "busload.h"
+#include "damp.h"
 
 struct poller_load {
     const char *bus;
@@ -24,7 +26,7 @@ struct poller_load {
     bool *asleep; /* one per device: not asked in its periods at present, so it costs nothing */
     bool *due;
     size_t count;
-    bool said;
+    struct damp_switch overload;
     int64_t summed_mono_ms; /* when the sums were done last; 0: never */
     int64_t missed_mono_ms; /* the newest missed period */
 };

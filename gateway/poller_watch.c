@@ -9,7 +9,7 @@
 /* Cheap sensors miss an answer now and then; that is no news. */
 #define FAILURES_THAT_COUNT 3
 /* Lines about one device, about all devices of a bus, and about its port. */
-static const struct damp_limits DEVICE_LINES = {6, 600000}, BUS_LINES = {100, 7200000},
+static const struct damp_limits DEVICE_LINES = {6, 600000}, BUS_LINES = {100, 10800000},
                                 PORT_LINES = {6, 7200000};
 
 /* Modbus exception codes that call for different advice. */
@@ -54,18 +54,17 @@ bool poller_watch_is_retrying(const struct poller_watch_device *d)
 
 /* A line that is closed and open again all day, such as an adapter with a loose plug or one that refuses a
  * device's speed, is told now and then. */
-static void say_port(struct poller_watch *w, const struct driver_result *r)
+static void note_port(struct poller_watch *w, const struct driver_result *r, bool down)
 {
-    char who[128], more[32] = "";
-    if (w->port_down == w->port_said_down || !damp_allows(&w->port_damp, &PORT_LINES, r->mono_ms))
+    char who[128], more[DAMP_CHANGES];
+    if (down && !w->port_down.on)
+        w->port_since_mono_ms = r->mono_ms;
+    else if (!down && w->port_down.on)
+        w->port_outage_ms = r->mono_ms - w->port_since_mono_ms;
+    if (!damp_switch_tell(&w->port_down, &PORT_LINES, down, r->mono_ms, more))
         return;
-    damp_take(&w->port_damp, &PORT_LINES, r->mono_ms);
-    if (w->port_changes > 1)
-        snprintf(more, sizeof more, " changes=%u", w->port_changes);
     snprintf(who, sizeof who, "%s%s", w->bus, more);
-    w->port_said_down = w->port_down;
-    w->port_changes = 0;
-    if (w->port_down)
+    if (down)
         log_line(LOG_PRI_WARNING, "FG-BUS-PORT",
                  _("bus=%s port=%s: %s; no device of this bus can be read until it is back"), who, w->where,
                  r->note.text[0] != '\0' ? r->note.text
@@ -73,19 +72,6 @@ static void say_port(struct poller_watch *w, const struct driver_result *r)
     else
         log_line(LOG_PRI_NOTICE, "FG-BUS-PORT-BACK", _("bus=%s port=%s outage=%llds: open again"), who,
                  w->where, (long long)w->port_outage_ms / 1000);
-}
-
-static void note_port(struct poller_watch *w, const struct driver_result *r, bool down)
-{
-    if (down != w->port_down) {
-        w->port_down = down;
-        w->port_changes++;
-        if (down)
-            w->port_since_mono_ms = r->mono_ms;
-        else
-            w->port_outage_ms = r->mono_ms - w->port_since_mono_ms;
-    }
-    say_port(w, r);
 }
 
 static const char *exception_advice(uint8_t code)
@@ -235,7 +221,7 @@ void poller_watch_slow(struct poller_watch *w, struct poller_watch_device *d, in
 }
 
 void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
-                           const struct reading *readings)
+                           const struct reading *readings, int64_t now_mono_ms)
 {
     for (size_t i = 0; i < d->point_count; i++) {
         enum quality q = readings[i].quality;
@@ -245,6 +231,8 @@ void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d
             continue;
         if (d->said == POLLER_EXCEPTION)
             continue; /* the device as a whole refuses: one line is enough until it gives something */
+        if (!may_speak(w, d, now_mono_ms))
+            return;
         d->config_said[i] = true;
         log_line(
             LOG_PRI_WARNING, "FG-POINT-CONFIG",

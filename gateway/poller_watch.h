@@ -7,7 +7,7 @@
  * Ownership  Plain structs that the poller embeds; strings and arrays are lent. Nothing is allocated.
  * Errors     None. A device that keeps changing its state gets a few lines, then one every ten minutes that
  *            says how many changes were left out; the last line always tells the state that lasts. All
- *            devices of a bus together get a hundred lines, then one every two hours.
+ *            devices of a bus together get a hundred lines, then one every three hours.
  */
 #ifndef FG_POLLER_WATCH_H
 #define FG_POLLER_WATCH_H
@@ -51,10 +51,8 @@ struct poller_watch_device {
 struct poller_watch {
     const char *bus;
     const char *where;
-    bool port_down, port_said_down; /* what is so, and what the log was told */
+    struct damp_switch port_down;
     int64_t port_since_mono_ms, port_outage_ms;
-    unsigned port_changes; /* since the log was told */
-    struct damp port_damp;
     struct damp damp; /* of all devices together: a bad line moves them all */
 };
 
@@ -68,6 +66,6 @@ void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, 
 void poller_watch_slow(struct poller_watch *w, struct poller_watch_device *d, int64_t timeout_ms);
 /* The readings of a poll that brought data. */
 void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
-                           const struct reading *readings);
+                           const struct reading *readings, int64_t now_mono_ms);
 
 #endif

@@ -134,7 +134,7 @@ int uplink_new(const struct uplink_options *options, struct uplink **ret, struct
     if (err == 0)
         err = uplink_link_init(&u->link, &u->options, u->mqtt, &u->pulse);
     if (err == 0)
-        err = uplink_session_init(&u->session, &u->options, u->mqtt);
+        err = uplink_session_init(&u->session, &u->options, &u->link.voice, u->mqtt);
     u->link.state_topic = u->session.send.state_topic;
     uplink_return_init(&u->home, &u->options, &u->link, u->clients[1]);
     if (err < 0) {
@@ -199,8 +199,11 @@ static void move_home(struct uplink *u)
 {
     if (!uplink_session_leave(&u->session))
         return;
-    log_line(LOG_PRI_INFO, "FG-LINK-RETURN", "uplink=%s url=%s: the first broker is well again; moving to it",
-             u->options.name, u->options.urls[0]);
+    char name[UPLINK_VOICE_WHO];
+    if (uplink_voice_take(&u->link.voice))
+        log_line(LOG_PRI_INFO, "FG-LINK-RETURN",
+                 "uplink=%s url=%s: the first broker is well again; moving to it",
+                 uplink_voice_who(&u->link.voice, name), u->options.urls[0]);
     uplink_session_goodbye(&u->session, OFFLINE_MS);
     mqtt_disconnect(u->mqtt, GOODBYE_MS);
     u->link.since_mono_ms = clock_mono_ms();

@@ -25,35 +25,14 @@ static void set_text(char to[UPLINK_LINK_TEXT], const char *from)
     snprintf(to, UPLINK_LINK_TEXT, "%s", from ? from : "");
 }
 
-/* A link that comes and goes, or fails for two reasons in turn, must not fill the log. */
-static const struct damp_limits LINES = {40, 60 * 60 * 1000};
-
-static bool may_speak(struct uplink_link *l)
-{
-    int64_t now = clock_mono_ms();
-    if (!damp_allows(&l->damp, &LINES, now)) {
-        l->left_out++;
-        return false;
-    }
-    damp_take(&l->damp, &LINES, now);
-    return true;
-}
-
-/* The name, and how many lines were left out before this one. */
-static const char *who(struct uplink_link *l, char ret[UPLINK_LINK_TEXT])
-{
-    if (l->left_out > 0)
-        snprintf(ret, UPLINK_LINK_TEXT, "%s left_out=%u", l->options->name, l->left_out);
-    else
-        set_text(ret, l->options->name);
-    l->left_out = 0;
-    return ret;
-}
+/* Two gateways with one id may find each other and part again all day. */
+static const struct damp_limits CLASH_LINES = {4, 6 * 3600000};
 
 int uplink_link_init(struct uplink_link *l, const struct uplink_options *options, struct mqtt *mqtt,
                      struct pulse *pulse)
 {
     *l = (struct uplink_link){.options = options, .mqtt = mqtt, .pulse = pulse, .state = UPLINK_LINK_DOWN};
+    l->voice.name = options->name;
     buf_init(&l->password);
     l->urls = calloc(options->url_count, sizeof *l->urls);
     if (!l->urls)
@@ -115,32 +94,34 @@ static void next_url(struct uplink_link *l)
     l->next_try_mono_ms = clock_mono_ms();
 }
 
-static bool read_password(struct uplink_link *l)
+static bool read_password(struct uplink_link *l, struct err_note *note)
 {
-    struct err_note note = {""};
+    char text[UPLINK_LINK_TEXT], name[UPLINK_VOICE_WHO];
+    l->no_password = false;
     if (!l->options->password_path)
         return true;
-    if (uplink_password_read(l->options->password_path, &l->password, &note) == 0) {
+    if (uplink_password_read(l->options->password_path, &l->password, note) == 0) {
         l->credential_said[0] = '\0';
         return true;
     }
-    char text[UPLINK_LINK_TEXT];
-    set_text(text, note.text);
-    if (strcmp(l->credential_said, text) != 0)
-        log_line(
-            LOG_PRI_ERROR, "FG-LINK-CREDENTIAL",
-            "uplink=%s: the password cannot be used: %s; put it there, readable for the service alone; it is "
-            "tried again by itself",
-            l->options->name, note.text);
+    l->no_password = true;
+    set_text(text, note->text);
+    if (strcmp(l->credential_said, text) == 0 || !uplink_voice_take(&l->voice))
+        return false;
     set_text(l->credential_said, text);
+    log_line(
+        LOG_PRI_ERROR, "FG-LINK-CREDENTIAL",
+        "uplink=%s: the password cannot be used: %s; put it there, readable for the service alone; it is "
+        "tried again by itself",
+        uplink_voice_who(&l->voice, name), note->text);
     return false;
 }
 
 int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const struct mqtt_will *will,
                      struct err_note *note)
 {
-    if (!read_password(l))
-        return err_note(note, FG_EIO, "%s", l->credential_said);
+    if (!read_password(l, note))
+        return FG_EIO;
     int err = mqtt_connect(mqtt, l->options->urls[url], l->options->username,
                            l->options->password_path ? l->password.data : NULL, will, note);
     if (l->password.data)
@@ -153,7 +134,7 @@ void uplink_link_connect(struct uplink_link *l, const struct mqtt_will *will)
     struct err_note note = {""};
     l->useful = false;
     int err = uplink_link_dial(l, l->mqtt, l->url, will, &note);
-    if (err < 0 && l->credential_said[0]) {
+    if (err < 0 && l->no_password) {
         set_text(l->reason, note.text);
         back_off(l);
         return;
@@ -186,15 +167,16 @@ void uplink_link_up(struct uplink_link *l, uint64_t waiting)
 
 void uplink_link_tell(struct uplink_link *l, int64_t now_mono_ms)
 {
-    char name[UPLINK_LINK_TEXT];
+    char name[UPLINK_VOICE_WHO];
     if (l->state != UPLINK_LINK_UP || l->up_said ||
-        (now_mono_ms > l->since_mono_ms && !damp_allows(&l->damp, &LINES, now_mono_ms)))
+        (now_mono_ms > l->since_mono_ms && !uplink_voice_can(&l->voice, now_mono_ms)))
         return;
-    if (!may_speak(l))
+    if (!uplink_voice_take(&l->voice))
         return;
     l->up_said = true;
-    log_line(LOG_PRI_INFO, "FG-LINK-UP", "uplink=%s url=%s down_s=%lld waiting=%llu: connected", who(l, name),
-             l->options->urls[l->url], (long long)(l->down_ms / 1000), (unsigned long long)l->waiting);
+    log_line(LOG_PRI_INFO, "FG-LINK-UP", "uplink=%s url=%s down_s=%lld waiting=%llu: connected",
+             uplink_voice_who(&l->voice, name), l->options->urls[l->url], (long long)(l->down_ms / 1000),
+             (unsigned long long)l->waiting);
 }
 
 static enum tls_diag_result look_into_tls(struct uplink_link *l, const struct mqtt_url *url,
@@ -220,7 +202,7 @@ static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
 {
     struct mqtt_url url;
     struct err_note note = {""};
-    char name[UPLINK_LINK_TEXT];
+    char name[UPLINK_VOICE_WHO];
     int64_t now = clock_mono_ms();
 
     if (mqtt_url_parse(l->options->urls[l->url], &url, NULL) < 0 || !url.tls)
@@ -230,8 +212,9 @@ static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
         enum tls_diag_result result = look_into_tls(l, &url, &note);
         if (result == TLS_DIAG_OK || result == TLS_DIAG_UNREACHABLE)
             note.text[0] = '\0';
-        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0 && may_speak(l))
-            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", who(l, name),
+        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0 &&
+                 uplink_voice_take(&l->voice))
+            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", uplink_voice_who(&l->voice, name),
                      l->options->urls[l->url], note.text);
         set_text(memory->tls_said, note.text);
     }
@@ -243,12 +226,12 @@ void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
 {
     struct uplink_link_url *url = &l->urls[l->url];
     set_text(l->reason, text);
-    char name[UPLINK_LINK_TEXT];
+    char name[UPLINK_VOICE_WHO];
     uplink_clash_attempt_failed(&l->clash);
-    if (strcmp(url->said, l->reason) != 0 && may_speak(l)) {
+    if (strcmp(url->said, l->reason) != 0 && uplink_voice_take(&l->voice)) {
         log_line(LOG_PRI_WARNING, "FG-LINK-FAILED",
                  "uplink=%s url=%s: cannot connect: %s; readings are kept and it is tried again by itself",
-                 who(l, name), l->options->urls[l->url], l->reason);
+                 uplink_voice_who(&l->voice, name), l->options->urls[l->url], l->reason);
         set_text(url->said, l->reason);
     }
     /* A reason above 0 is the broker's own word: TLS worked. */
@@ -261,11 +244,11 @@ void uplink_link_lost(struct uplink_link *l, const char *text)
 {
     int64_t now = clock_mono_ms();
     set_text(l->reason, text);
-    char name[UPLINK_LINK_TEXT];
-    if (may_speak(l))
+    char name[UPLINK_VOICE_WHO];
+    if (uplink_voice_take(&l->voice))
         log_line(LOG_PRI_WARNING, "FG-LINK-DOWN", "uplink=%s url=%s up_s=%lld: the connection ended: %s",
-                 who(l, name), l->options->urls[l->url], (long long)((now - l->since_mono_ms) / 1000),
-                 l->reason);
+                 uplink_voice_who(&l->voice, name), l->options->urls[l->url],
+                 (long long)((now - l->since_mono_ms) / 1000), l->reason);
     l->since_mono_ms = now;
     if (!l->useful) {
         next_url(l);
@@ -276,10 +259,31 @@ void uplink_link_lost(struct uplink_link *l, const char *text)
     l->next_try_mono_ms = now + uplink_backoff_lost(&l->backoff);
 }
 
-void uplink_link_closed(struct uplink_link *l, bool said, int64_t up_ms)
+/* At each change, and now and then: says what could not be said before. */
+static void tell_clash(struct uplink_link *l, int64_t now_mono_ms)
 {
     const struct uplink_options *o = l->options;
-    const bool known = uplink_clash_is_on(&l->clash);
+    const bool on = uplink_clash_is_on(&l->clash);
+    char changes[DAMP_CHANGES];
+    if (!damp_switch_tell(&l->clash_told, &CLASH_LINES, on, now_mono_ms, changes))
+        return;
+    if (on)
+        log_line(
+            LOG_PRI_ERROR, "FG-ID-CLASH",
+            "uplink=%s%s url=%s client_id=%s gateway=%s: the broker keeps ending our connection as it does "
+            "when "
+            "another client comes with our client_id: most likely a second gateway has this id; give one of "
+            "them another gateway: id, or the uplink another client_id; readings are kept and we come back "
+            "less often",
+            o->name, changes, o->urls[l->url], o->mqtt.client_id, o->who.gateway);
+    else
+        log_line(LOG_PRI_NOTICE, "FG-ID-CLASH-OVER",
+                 "uplink=%s%s client_id=%s: nobody else used our client_id for a quarter of an hour", o->name,
+                 changes, o->mqtt.client_id);
+}
+
+void uplink_link_closed(struct uplink_link *l, bool said, int64_t up_ms)
+{
     int64_t now = clock_mono_ms();
     int64_t wait = uplink_clash_closed(&l->clash, said, up_ms, now);
     if (!uplink_clash_is_on(&l->clash))
@@ -287,21 +291,11 @@ void uplink_link_closed(struct uplink_link *l, bool said, int64_t up_ms)
     wait += uplink_backoff_spread(&l->backoff, wait / 4);
     if (l->next_try_mono_ms < now + wait)
         l->next_try_mono_ms = now + wait;
-    if (!known)
-        log_line(
-            LOG_PRI_ERROR, "FG-ID-CLASH",
-            "uplink=%s url=%s client_id=%s gateway=%s: the broker keeps ending our connection as it does "
-            "when "
-            "another client comes with our client_id: most likely a second gateway has this id; give one of "
-            "them another gateway: id, or the uplink another client_id; readings are kept and we come back "
-            "less often",
-            o->name, o->urls[l->url], o->mqtt.client_id, o->who.gateway);
+    tell_clash(l, now);
 }
 
 void uplink_link_look_for_peace(struct uplink_link *l, int64_t now_mono_ms)
 {
-    if (uplink_clash_ends(&l->clash, l->since_mono_ms, now_mono_ms))
-        log_line(LOG_PRI_NOTICE, "FG-ID-CLASH-OVER",
-                 "uplink=%s client_id=%s: nobody else used our client_id for a quarter of an hour",
-                 l->options->name, l->options->mqtt.client_id);
+    (void)uplink_clash_ends(&l->clash, l->since_mono_ms, now_mono_ms);
+    tell_clash(l, now_mono_ms);
 }

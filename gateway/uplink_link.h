@@ -11,8 +11,7 @@
  * tried again from the first url; one that was lost before the broker took a single message counts as a
  * failed attempt, so that a broker that accepts and drops us does not keep us from the next one.
  *
- * What is said about a link is damped (damp.h): forty lines, then one an hour, which says how many were left
- * out.
+ * What is said about a link is damped (uplink_voice.h).
  */
 #ifndef FG_UPLINK_LINK_H
 #define FG_UPLINK_LINK_H
@@ -21,6 +20,7 @@
 #include "uplink.h"
 #include "uplink_backoff.h"
 #include "uplink_clash.h"
+#include "uplink_voice.h"
 
 enum uplink_link_state { UPLINK_LINK_DOWN, UPLINK_LINK_CONNECTING, UPLINK_LINK_UP };
 
@@ -51,9 +51,10 @@ struct uplink_link {
     int64_t next_try_mono_ms;
     int64_t attempt_deadline_mono_ms;
     char reason[UPLINK_LINK_TEXT]; /* why it is down */
+    bool no_password;              /* why the newest attempt could not begin */
     char credential_said[UPLINK_LINK_TEXT];
-    struct damp damp; /* of lines about this link */
-    unsigned left_out;
+    struct uplink_voice voice;
+    struct damp_switch clash_told;
     bool up_said;     /* this connection stands in the log */
     int64_t down_ms;  /* before this connection */
     uint64_t waiting; /* when it came up */

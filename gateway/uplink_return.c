@@ -46,13 +46,15 @@ bool uplink_return_due(const struct uplink_return *r, int64_t now_mono_ms)
 
 static void failed(struct uplink_return *r, const char *text)
 {
-    if (strncmp(r->said, text, sizeof r->said - 1) != 0)
+    char name[UPLINK_VOICE_WHO];
+    if (strncmp(r->said, text, sizeof r->said - 1) != 0 && uplink_voice_take(&r->link->voice)) {
         log_line(
             LOG_PRI_NOTICE, "FG-LINK-RETURN",
             "uplink=%s url=%s: the first broker cannot be used yet: %s; the other one goes on, and it is "
             "tried again by itself",
-            r->options->name, r->options->urls[0], text);
-    snprintf(r->said, sizeof r->said, "%s", text);
+            uplink_voice_who(&r->link->voice, name), r->options->urls[0], text);
+        snprintf(r->said, sizeof r->said, "%s", text);
+    }
     uplink_return_drop(r);
 }
 

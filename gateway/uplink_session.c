@@ -17,10 +17,12 @@ enum {
     REASON_PACKET_TOO_LARGE = 149,
 };
 
-int uplink_session_init(struct uplink_session *s, const struct uplink_options *options, struct mqtt *mqtt)
+int uplink_session_init(struct uplink_session *s, const struct uplink_options *options,
+                        struct uplink_voice *voice, struct mqtt *mqtt)
 {
     memset(s, 0, sizeof *s);
     s->options = options;
+    s->voice = voice;
     s->mqtt = mqtt;
     s->unheard.options = options;
     uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
@@ -112,16 +114,10 @@ static bool notice_due(struct uplink_session *s, const struct uplink_notice *n, 
     return now >= n->due_mono_ms;
 }
 
-static bool is_news(struct uplink_notice *n, int reason)
-{
-    bool news = n->said_reason != reason;
-    n->said_reason = reason;
-    return news;
-}
-
 /* One that is larger than the broker takes is not tried again before there is another to say. */
 static void send_state(struct uplink_session *s, bool online)
 {
+    char name[UPLINK_VOICE_WHO];
     int len = uplink_send_state(&s->send, online, s->connection, &s->state.token);
     int64_t now = clock_mono_ms();
     if (len >= 0) {
@@ -129,27 +125,28 @@ static void send_state(struct uplink_session *s, bool online)
         return;
     }
     s->state.due_mono_ms = len == FG_EFULL ? INT64_MAX : now + STORE_RETRY_MS;
-    if (len == FG_EFULL && is_news(&s->state, REASON_PACKET_TOO_LARGE))
+    if (len == FG_EFULL && uplink_voice_is_news(s->voice, &s->state.said_reason, REASON_PACKET_TOO_LARGE))
         log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
                  "uplink=%s topic=%s max_packet=%zu: the state message is larger than the broker takes, so "
                  "receivers do not see whether this gateway is connected; readings go on; ask the broker's "
                  "operator to allow larger messages",
-                 s->options->name, s->send.state_topic, s->send.max_packet);
+                 uplink_voice_who(s->voice, name), s->send.state_topic, s->send.max_packet);
 }
 
 static void send_birth(struct uplink_session *s)
 {
+    char name[UPLINK_VOICE_WHO];
     int len = uplink_send_birth(&s->send, &s->birth.token);
     if (len >= 0) {
         notice_sent(s, &s->birth, len, INT64_MAX);
         return;
     }
     s->birth.due_mono_ms = clock_mono_ms() + (len == FG_EFULL ? NOTICE_RETRY_MS : STORE_RETRY_MS);
-    if (len == FG_EFULL && is_news(&s->birth, REASON_PACKET_TOO_LARGE))
+    if (len == FG_EFULL && uplink_voice_is_news(s->voice, &s->birth.said_reason, REASON_PACKET_TOO_LARGE))
         log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
                  "uplink=%s topic=%s max_packet=%zu: the birth message is larger than the broker takes, so "
                  "receivers miss the names and units; ask the broker's operator to allow larger messages",
-                 s->options->name, s->send.birth_topic, s->send.max_packet);
+                 uplink_voice_who(s->voice, name), s->send.birth_topic, s->send.max_packet);
 }
 
 /* The store may have opened a new stream, or the clock may have been set. */
@@ -225,11 +222,15 @@ static bool has_company(struct uplink_session *s, uint64_t records, int64_t now)
 
 static void log_oversized(struct uplink_session *s, const struct uplink_flight *f)
 {
+    char name[UPLINK_VOICE_WHO];
+    if (!uplink_voice_take(s->voice))
+        return;
     log_line(
         LOG_PRI_ERROR, "FG-LINK-REFUSED",
         "uplink=%s topic=%s seq=%llu bytes=%zu: this record alone is larger than the broker takes and is "
         "dropped for this uplink; ask the broker's operator to allow larger messages",
-        s->options->name, s->send.lane_topic[f->lane], (unsigned long long)f->first, f->bytes);
+        uplink_voice_who(s->voice, name), s->send.lane_topic[f->lane], (unsigned long long)f->first,
+        f->bytes);
 }
 
 /* A record that the broker can never take is accounted for, so that it does not hold up the others. */
@@ -359,14 +360,14 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
 /* One line per reason, until the topic is taken again. */
 static void log_refused(struct uplink_session *s, const char *topic, int reason, int *said)
 {
-    if (*said == reason)
+    char name[UPLINK_VOICE_WHO];
+    if (!uplink_voice_is_news(s->voice, said, reason))
         return;
-    *said = reason;
     log_line(
         LOG_PRI_ERROR, "FG-LINK-REFUSED",
         "uplink=%s topic=%s reason=%d: the broker refuses our messages: %s; we publish to %s/#; nothing is "
         "lost, it is tried again by itself",
-        s->options->name, topic, reason, mqtt_reason_text(reason), s->options->topic);
+        uplink_voice_who(s->voice, name), topic, reason, mqtt_reason_text(reason), s->options->topic);
 }
 
 static int64_t longer(int64_t step_ms)

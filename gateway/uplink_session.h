@@ -3,8 +3,8 @@
  * uplink_session - what happens on one established connection: state and birth first, then the two lanes.
  *
  * Threads    The uplink's thread.
- * Ownership  uplink_session_init()/uplink_session_fini(), also after a failed init; options and mqtt are
- * lent. Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per
+ * Ownership  uplink_session_init()/uplink_session_fini(), also after a failed init; options, voice and mqtt
+ * are lent. Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per
  * reason.
  *
  * A record is reported to the store as delivered when its message is acknowledged, and in no other case. What
@@ -17,6 +17,7 @@
 #include "uplink_pace.h"
 #include "uplink_send.h"
 #include "uplink_unheard.h"
+#include "uplink_voice.h"
 #include "uplink_window.h"
 
 /* A retained message of ours: birth or state. */
@@ -37,6 +38,7 @@ struct uplink_lane_state {
 
 struct uplink_session {
     const struct uplink_options *options;
+    struct uplink_voice *voice;
     struct mqtt *mqtt;
     struct uplink_send send;
     struct uplink_window window;
@@ -56,7 +58,8 @@ struct uplink_session {
     uint64_t messages, bytes, refused; /* since start */
 };
 
-int uplink_session_init(struct uplink_session *s, const struct uplink_options *options, struct mqtt *mqtt);
+int uplink_session_init(struct uplink_session *s, const struct uplink_options *options,
+                        struct uplink_voice *voice, struct mqtt *mqtt);
 void uplink_session_fini(struct uplink_session *s);
 
 /* The connection stands. */

@@ -10,6 +10,7 @@
 
 #include "../../gateway/clock.h"
 #include "../../gateway/log.h"
+#include "../../gateway/poller_load.h"
 #include "../../gateway/poller_watch.h"
 #include "../../gateway/uplink_link.h"
 
@@ -218,6 +219,14 @@ static void a_bad_minute_of_a_bus(struct poller_watch *w, struct poller_watch_de
     }
 }
 
+/* There is no password, now for one reason and now for another. */
+static void miss_password(struct uplink_link *l, struct uplink_options *o, unsigned attempt)
+{
+    o->password_path = attempt % 4 == 1 ? "/nonexistent/password" : "/";
+    uplink_link_connect(l, NULL);
+    o->password_path = NULL;
+}
+
 static void fail_link(struct uplink_link *l, unsigned *random)
 {
     static const char *const reasons[] = {"Connection refused", "timed out", "no route to host"};
@@ -243,10 +252,30 @@ static void start_link(struct uplink_link *l, struct uplink_options *o, const ch
     assert_int_equal(uplink_link_init(l, o, NULL, &pulse), 0);
 }
 
+static int64_t half_the_period(struct driver *d, size_t device, const bool *due)
+{
+    (void)d;
+    (void)device;
+    (void)due;
+    return 600000;
+}
+
+/* Two devices, asked every second, that take more than that. */
+static void start_load(struct poller_load *l)
+{
+    static const struct driver_ops ops = {.cost_us = half_the_period};
+    static struct driver driver = {.ops = &ops};
+    assert_int_equal(poller_load_init(l, "field", &driver, 2, 1), 0);
+    for (size_t i = 0; i < 2; i++)
+        poller_load_device(l, i, &(struct busload_device){.every_ms = 1000, .point_count = 1});
+}
+
+/* The line has too little time, too, now and then; and the password comes and goes. */
 static void a_day_with_a_bad_bus_and_a_bad_broker_writes_under_200_lines(void **state)
 {
     (void)state;
     static const char *const urls[] = {"mqtt://broker.example:1883"};
+    struct poller_load load;
     struct poller_watch w = {.bus = "field", .where = "/dev/ttyUSB0"};
     struct poller_watch_device devices[DEVICES] = {0};
     struct uplink_options o;
@@ -256,17 +285,21 @@ static void a_day_with_a_bad_bus_and_a_bad_broker_writes_under_200_lines(void **
     unsigned seed = (unsigned)time(NULL), random = seed, attempts = 0;
     print_message("seed %u\n", seed);
     start_link(&l, &o, urls);
+    start_load(&load);
     for (int d = 0; d < DEVICES; d++)
         devices[d].name = "soil";
     count_lines(&c);
     for (int64_t end = now_ms + DAY_MS, minute = now_ms; now_ms < end; now_ms += 500) {
         uplink_link_tell(&l, now_ms);
         if (uplink_link_due(&l, now_ms)) {
-            fail_link(&l, &random);
-            attempts++;
+            if (attempts++ % 2)
+                miss_password(&l, &o, attempts);
+            else
+                fail_link(&l, &random);
         }
         if (now_ms >= minute) {
             a_bad_minute_of_a_bus(&w, devices, &random);
+            poller_load_note(&load, now_ms % (30 * 60000) < 10 * 60000, now_ms);
             minute += 60000;
         }
     }
@@ -274,6 +307,7 @@ static void a_day_with_a_bad_bus_and_a_bad_broker_writes_under_200_lines(void **
     print_message("%u lines in a day, %u attempts to connect; the last: %s", lines, attempts, last);
     assert_true(attempts > 1000);
     assert_true(lines > 20 && lines < 200);
+    poller_load_fini(&load);
     uplink_link_fini(&l);
 }
 
@@ -344,6 +378,28 @@ static void what_lasts_is_told_in_the_end_and_what_was_left_out_is_counted(void 
     uplink_link_fini(&l);
 }
 
+/* A disk, a clock: now so, now otherwise, ten times a second for a day. */
+static void a_state_that_flaps_costs_a_few_lines_and_the_last_one_tells_what_lasts(void **state)
+{
+    (void)state;
+    const struct damp_limits limits = {6, 4 * 3600000};
+    struct damp_switch s = {0};
+    char changes[DAMP_CHANGES] = "";
+    unsigned lines = 0;
+    bool on = false;
+    for (int64_t end = now_ms + DAY_MS; now_ms < end; now_ms += 100)
+        lines += damp_switch_tell(&s, &limits, on = !on, now_ms, changes);
+    assert_in_range(lines, 11, 12);
+    lines = 0;
+    on = !s.said; /* it lasts */
+    for (int64_t end = now_ms + 4 * 3600000; now_ms <= end; now_ms += 60000)
+        lines += damp_switch_tell(&s, &limits, on, now_ms, changes);
+    assert_int_equal(lines, 1);
+    assert_true(strncmp(changes, " changes=", 9) == 0 && atoi(changes + 9) > 100000);
+    assert_true(damp_switch_tell(&s, &limits, !on, now_ms + DAY_MS, changes));
+    assert_string_equal(changes, "");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -351,6 +407,7 @@ int main(void)
         cmocka_unit_test(a_line_that_is_all_pairs_or_absurd_stays_within_its_fields),
         cmocka_unit_test(a_day_with_a_bad_bus_and_a_bad_broker_writes_under_200_lines),
         cmocka_unit_test(a_day_on_which_bus_and_broker_are_simply_dead_writes_a_line_for_each),
+        cmocka_unit_test(a_state_that_flaps_costs_a_few_lines_and_the_last_one_tells_what_lasts),
         cmocka_unit_test(what_lasts_is_told_in_the_end_and_what_was_left_out_is_counted),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
