@@ -301,6 +301,22 @@ void store_db_close(struct store_db *d)
     memset(d, 0, sizeof *d);
 }
 
+/* By SQLite's own mapping of the index: store_file_log_frames() says why. */
+uint32_t store_db_log_frames(struct store_db *d)
+{
+    enum { PART = 32768 }; /* in which SQLite maps it */
+    sqlite3_file *file = NULL;
+    void volatile *index = NULL;
+    if (sqlite3_file_control(d->db, "main", SQLITE_FCNTL_FILE_POINTER, &file) != SQLITE_OK || !file ||
+        !file->pMethods || file->pMethods->iVersion < 2 ||
+        file->pMethods->xShmMap(file, 0, PART, 0, &index) != SQLITE_OK || !index)
+        return 0;
+    char head[STORE_INDEX_HEAD];
+    for (size_t i = 0; i < sizeof head; i++)
+        head[i] = ((const volatile char *)index)[i];
+    return store_file_index_frames(head);
+}
+
 /* quick_check answers with one row "ok", or with rows that say what is wrong. */
 static int quick_check(struct store_db *d, const char *table, struct err_note *note)
 {

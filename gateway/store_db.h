@@ -86,6 +86,8 @@ int store_db_open_build(struct store_db *d, const char *path, const struct store
 int store_db_open_memory(struct store_db *d, const struct store_sizes *sizes, struct err_note *note);
 /* Accepts what store_db_open() left behind when it failed. */
 void store_db_close(struct store_db *d);
+/* How many frames of the WAL SQLite has found committed; 0 when there is no WAL. */
+uint32_t store_db_log_frames(struct store_db *d);
 /* Looks for damage: all of a small file, the small tables and the newest records of a large one. */
 int store_db_check(struct store_db *d, struct err_note *note);
 

@@ -143,20 +143,25 @@ int64_t store_file_size(const char *path, const char *tail)
 
 uint32_t store_file_log_frames(const char *path)
 {
-    /* Two equal copies of a head of 48 bytes in the machine's byte order: version, ..., at 12 whether it is
-     * complete, at 16 the number of frames. See "WAL-Index Header" in SQLite's walformat document. */
-    enum { HEAD = 48, VERSION = 3007000 };
     struct buf name = BUF_INIT, head = BUF_INIT;
-    uint32_t version = 0, frames = 0;
     buf_addf(&name, "%s-shm", path);
-    if (buf_ok(&name) && store_file_read(name.data, HEAD * 2, &head) == 0 && head.len == HEAD * 2 &&
-        memcmp(head.data, head.data + HEAD, HEAD) == 0 && head.data[12]) {
-        memcpy(&version, head.data, sizeof version);
-        memcpy(&frames, head.data + 16, sizeof frames);
-    }
+    bool whole = buf_ok(&name) && store_file_read(name.data, STORE_INDEX_HEAD, &head) == 0 &&
+                 head.len == STORE_INDEX_HEAD;
+    uint32_t frames = whole ? store_file_index_frames(head.data) : 0;
     buf_fini(&name);
     buf_fini(&head);
-    return version == VERSION ? frames : 0;
+    return frames;
+}
+
+uint32_t store_file_index_frames(const char *head)
+{
+    /* Two equal copies in the machine's byte order: version, ..., at 12 whether it is complete, at 16 the
+     * number of frames. See "WAL-Index Header" in SQLite's walformat document. */
+    enum { COPY = STORE_INDEX_HEAD / 2, VERSION = 3007000 };
+    uint32_t version, frames;
+    memcpy(&version, head, sizeof version);
+    memcpy(&frames, head + 16, sizeof frames);
+    return memcmp(head, head + COPY, COPY) == 0 && head[12] && version == VERSION ? frames : 0;
 }
 
 static int sync_folder_of(const char *path)

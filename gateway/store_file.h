@@ -31,8 +31,14 @@ int store_file_kind(const char *path, enum store_file_kind *ret, struct err_note
 int store_file_lock(const char *path, int *ret_fd, struct err_note *note);
 /* The inode; 0: no such file. */
 uint64_t store_file_inode(const char *path);
-/* How many frames of the WAL the index beside it (-shm) calls committed; 0 when it cannot be read. */
+/* How many frames of the WAL the index beside it (-shm) calls committed; 0 when it cannot be read. Only while
+ * this process does not have the database open: with the first descriptor of a file that is closed, all locks
+ * on it are lost, SQLite's too, and others would take the index for one that nobody uses. Then
+ * store_db_log_frames(). */
 uint32_t store_file_log_frames(const char *path);
+/* The same from the first bytes of the index. */
+#define STORE_INDEX_HEAD 96
+uint32_t store_file_index_frames(const char *head);
 /* Whether it is not the disk's fault that path cannot be used: there is no such folder, we are not allowed
  * to, it is not a file. */
 bool store_file_misplaced(const char *path);

@@ -67,7 +67,7 @@ static int open_any(struct store *s, struct store_opening *o, struct err_note *n
     }
     if (!err)
         err = garbage ? FG_ECORRUPT : open_sound(s, note);
-    o->found.log_cut = !err && store_file_log_frames(s->path) < frames;
+    o->found.log_cut = !err && store_db_log_frames(&s->db) < frames;
     return err == FG_ECORRUPT ? open_salvaged(s, o, note) : err;
 }
 

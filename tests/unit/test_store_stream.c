@@ -3,6 +3,10 @@
 
 #include <sys/wait.h>
 
+/* The byte of the index of the WAL (-shm) on which everybody who uses it has a lock: UNIX_SHM_DMS in SQLite.
+ */
+#define SQLITE_IN_USE 128
+
 static void beside(const struct fixture *f, const char *tail, char ret[128])
 {
     snprintf(ret, 128, "%s%s", f->path, tail);
@@ -305,6 +309,30 @@ static void two_daemons_never_share_a_store(void **state)
     assert_null(second);
 }
 
+/* Whoever opens a database whose log nobody seems to use begins its index anew, under the feet of those who
+ * do. */
+static void a_store_at_work_is_seen_to_be_at_work(void **state)
+{
+    struct fixture *f = *state;
+    char index[128];
+    beside(f, "-shm", index);
+    fixture_open(f);
+    append_and_wait(f, 3);
+    fixture_reopen(f);
+    append_and_wait(f, 3);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) { /* a process is never told of its own locks */
+        struct flock use = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = SQLITE_IN_USE, .l_len = 1};
+        int fd = open(index, O_RDWR);
+        _exit(fd >= 0 && fcntl(fd, F_GETLK, &use) == 0 ? use.l_type == F_RDLCK : 7);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+}
+
 static void a_folder_that_is_not_there_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -353,6 +381,7 @@ int main(int argc, char **argv)
         TEST(a_file_that_is_no_database_is_refused_untouched),
         TEST(a_newer_database_is_refused_untouched),
         TEST(two_daemons_never_share_a_store),
+        TEST(a_store_at_work_is_seen_to_be_at_work),
         TEST(a_folder_that_is_not_there_is_named),
         TEST(a_cap_too_small_to_work_with_is_refused),
     };
