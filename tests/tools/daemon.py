@@ -74,7 +74,8 @@ class Daemon:
         self._env = {k: v for k, v in os.environ.items() if k not in ("JOURNAL_STREAM", "STATE_DIRECTORY", "LANGUAGE")}
         self._notify = NotifySocket(os.path.join(folder, "notify"))
         self._env.update(LC_ALL="C.UTF-8", FIELDGATE_LOCALE_DIR=os.path.join(os.path.dirname(self.binary), "locale"), NOTIFY_SOCKET=self._notify.path,
-                         FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms), **(env or {}))
+                         FG_FIRST_RETRY_MAX_MS=str(first_retry_max_ms))
+        self._env.update(env or {})
         for part in preload:
             self._env.update(part.env)
         self._program = preloads.program(self.binary, preload)
