@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets stand wherever a secret can stand, and come out nowhere: logs, status, metrics, what the commands print, what is
-published, what is exported, and every file that the gateway writes."""
+"""Secrets stand wherever a secret can stand, and come out nowhere: logs, status, metrics, what the commands print and the
+control socket answers, what is published, exported or bundled for support, and every file that the gateway writes."""
 
+import gzip
+import json
 import os
 
 import pytest
 
 import settings as config_file
 from certs import Authority
+from test_resend import ask
 
 PASSWORD = "pl4nted-p4ssw0rd-of-the-uplink"
 WRONG = "wr0ng-p4ssw0rd-of-the-uplink"
@@ -34,15 +37,37 @@ def written_files(stage):
                         yield path, file.read()
 
 
+def told(stage, *commands):
+    """What each command prints. (A command that fails shows nothing.)"""
+    for command in commands:
+        done = stage.daemon.command(*command, seconds=40)
+        assert done.returncode == 0, done
+        yield " ".join(command[:2]), (done.stdout + done.stderr).encode()
+
+
+def answered(stage):
+    """What the control socket says to every command, and to what is none."""
+    for request in ({"command": "status"}, {"command": "rebirth", "uplink": "province"}, {"command": "poll", "device": "counter-1"},
+                    {"command": "probe", "device": "counter-1"}, {"command": "pause", "bus": "line", "for_ms": 100},
+                    {"command": "resume", "bus": "line"},
+                    {"command": "resend", "uplink": "province", "from": 1, "to": 3}):
+        answer = ask(stage, **request)
+        assert answer["ok"], answer
+        yield "control: " + request["command"], json.dumps(answer).encode()
+    for request in ({"command": "credentials"}, {"command": "rebirth", "uplink": "second", "password": 1}, {}):
+        yield "control: refused", json.dumps(ask(stage, **request)).encode()
+
+
 def outputs(stage, *commands):
     """(what it is, bytes) of all that leaves the gateway."""
+    yield from told(stage, *commands)
+    yield from answered(stage)
     yield "journal", stage.daemon.log().encode()
-    for command in commands:
-        done = stage.daemon.command(*command)
-        yield " ".join(command[:1]), (done.stdout + done.stderr).encode()
     for message in stage.subscriber.messages():
         yield message.topic, message.payload
     yield from written_files(stage)
+    with open(stage.path("bundle.tar.gz"), "rb") as file:
+        yield "bundle", gzip.decompress(file.read())
     with open("/proc/%d/cmdline" % stage.daemon.pid, "rb") as file:
         yield "command line", file.read()
 
@@ -68,14 +93,19 @@ def test_no_secret_comes_out_anywhere(stage):
     stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["delivered"] > 3)
     config, runtime = ("--config", stage.config_path), ("--runtime-dir", stage.daemon.runtime)
     secrets = [PASSWORD, WRONG, *key_lines(key)]
-    seen = []
-    for what, data in outputs(stage, ("check", *config), ("show", *config), ("status", *runtime), ("export", *config),
-                              ("report", *config, *runtime), ("version",)):
-        seen.append(what)
+    seen = {}
+    for what, data in outputs(
+            stage, ("check", *config), ("show", *config), ("status", *runtime), ("status", "--all", *runtime),
+            ("status", "--json", *runtime), ("export", *config), ("export", "--format", "jsonl", *config),
+            ("probe", "counter-1", *config, *runtime), ("poll", "counter-1", *runtime), ("version",),
+            ("bundle", "--output", stage.path("bundle.tar.gz"), "--state-dir", stage.state_dir, *config, *runtime)):
+        seen[what] = data
         for secret in secrets:
             assert secret.encode() not in data, "%s shows a secret" % what
-    assert any("birth" in what for what in seen) and any("buffer.db" in what for what in seen), seen
-    assert any("status.json" in what for what in seen) and any("last-good" in what for what in seen), seen
+    for part in ("birth", "state", "data/live", "buffer.db", "status.json", "metrics.prom", "last-good", "control: status"):
+        assert any(part in what and data for what, data in seen.items()), (part, list(seen))
+    for name in (b"effective.yaml", b"status.json", b"log.txt", b"metrics.prom"):
+        assert name in seen["bundle"]
 
 
 @pytest.mark.parametrize("where", [{"password": PASSWORD}, {"url": "mqtts://gw:%s@broker.example" % PASSWORD},
