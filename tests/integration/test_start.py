@@ -2,6 +2,7 @@
 """Nothing outside delays the start or the stop: not a missing port, not a dead sensor, not an absent broker."""
 
 import os
+import re
 import signal
 import time
 
@@ -147,3 +148,47 @@ def test_a_name_that_is_looked_up_in_vain_holds_up_no_other_uplink(stage, resolv
     begin_ms = int(time.time() * 1000)
     stage.subscriber.sample("counter-1", 15, since_ms=begin_ms)
     stage.wait_balanced()
+
+
+# ---- what is open towards the outside
+
+LISTENING = "0A"  # of a TCP socket, in /proc/net/tcp
+ACCEPTS = "00010000"  # of a local one, in /proc/net/unix
+
+
+def open_files(pid):
+    return [os.readlink("/proc/%d/fd/%s" % (pid, number)) for number in os.listdir("/proc/%d/fd" % pid)]
+
+
+def sockets(pid, kinds):
+    """(kind, fields of the kernel's table) of each socket of the process that is of one of these kinds."""
+    own = {found.group(1) for found in (re.fullmatch(r"socket:\[(\d+)\]", name) for name in open_files(pid)) if found}
+    for kind in kinds:
+        if not os.path.exists("/proc/%d/net/%s" % (pid, kind)):
+            continue  # a kernel without IPv6
+        with open("/proc/%d/net/%s" % (pid, kind), encoding="ascii", errors="replace") as file:
+            for line in file:
+                fields = line.split()
+                if fields[6 if kind == "unix" else 9] in own:
+                    yield kind, fields
+
+
+def test_nothing_listens_but_the_control_socket_and_nothing_is_open_that_is_not_configured(stage):
+    stage.standard_farm()
+    stage.start_broker()
+    stage.subscribe()
+    settings = stage.settings(every="200ms", uplinks=[config_file.uplink(stage.broker.url, commands=["status", "poll"])])
+    for device in settings["devices"]:
+        device["enabled"] = device["name"] != "soil-a1"  # the only one on the serial line
+    stage.configure(settings)
+    stage.start_daemon()
+    stage.subscriber.sample("meter", 15)
+    stage.subscriber.sample("air-1", 15)
+    pid = stage.daemon.pid
+    network = list(sockets(pid, ("tcp", "tcp6", "udp", "udp6", "udplite", "udplite6", "raw", "raw6")))
+    assert len(network) >= 3, "broker, meter and converter: %s" % network
+    assert all(kind.startswith("tcp") and fields[3] != LISTENING for kind, fields in network), network
+    # By the name that it was made under, before it took its place.
+    ways_in = [fields[7] for _, fields in sockets(pid, ("unix",)) if fields[3] == ACCEPTS]
+    assert ways_in == [os.path.join(stage.daemon.runtime, "control.new")]
+    assert not [name for name in open_files(pid) if name.startswith(("/dev/pts", "/dev/tty"))]
