@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * store_turn - a lock that is given in the order it was asked for. Under full load the writer unlocks only to
- * lock again at once; an ordinary mutex would let it win for ever and starve the readers.
+ * lock again at once; an ordinary mutex would let it win for ever and starve the readers. Only the one whose
+ * turn it is wakes up: with many uplinks the others would all look in vain, each time.
  *
  * Threads    Any thread.
  * Ownership  store_turn_init()/store_turn_fini().
@@ -11,12 +12,14 @@
 #define FG_STORE_TURN_H
 
 #include <pthread.h>
-#include <stdint.h>
+#include <stdbool.h>
+
+struct store_turn_waiter;
 
 struct store_turn {
     pthread_mutex_t mutex;
-    pthread_cond_t moved;
-    uint64_t next, serving;
+    bool taken;
+    struct store_turn_waiter *first, *last; /* on the stacks of those who wait */
 };
 
 void store_turn_init(struct store_turn *t);
