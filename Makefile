@@ -401,6 +401,11 @@ bench: ## what wire and disk allow and what we make of it, against references in
 	@$(MAKE) --no-print-directory -j$(JOBS) all sims $(STORE_BENCH)
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/bench/bench.py
 
+.PHONY: bench-plots
+bench-plots: ## what `make bench` measured, as pictures in docs/bench
+	@tests/tools/install_packages.sh plots
+	@$(PYTHON) tests/bench/plots.py
+
 .PHONY: demo
 demo: deps-build ## the main job, shown in about a minute with real components
 	@$(MAKE) --no-print-directory -j$(JOBS) all
@@ -426,6 +431,7 @@ install: all ## install below DESTDIR and PREFIX; keeps an existing configuratio
 	install -d $(INSTALL_DOC)/examples
 	install -m 644 README.md README.vi.md CHANGELOG.md docs/*.md $(INSTALL_DOC)/
 	install -D -m 644 -t $(INSTALL_DOC)/vi docs/vi/*.md
+	install -D -m 644 -t $(INSTALL_DOC)/bench docs/bench/*.svg
 	install -m 644 config/fieldgate.yaml $(INSTALL_DOC)/examples/
 	install -d $(INSTALL_DOC)/examples/postgresql
 	install -m 644 docs/examples/postgresql/* $(INSTALL_DOC)/examples/postgresql/

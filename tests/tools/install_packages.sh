@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian packages that are missing for the named purposes: build, demo, test, fuzz, package, system, node,
-# interop, peers (the servers of their packages are installed and not started).
+# plots, interop, peers (the servers of the last two are installed and not started).
 set -eu
 
 packages=
@@ -16,6 +16,7 @@ for purpose in "$@"; do
             cppcheck mandoc openssl sqlite3 systemd bash-completion" ;;
     package) packages="$packages build-essential debhelper dpkg-dev lintian" ;;
     system) packages="$packages python3 python3-pytest qemu-system-x86 mmdebstrap genext2fs e2fsprogs" ;;
+    plots) packages="$packages gnuplot-nox python3" ;;
     interop) packages="$packages rabbitmq-server postgresql" not_started=yes ;;
     # What the modbus and mqtt plugins of collectd-core need is only suggested by it.
     peers) packages="$packages collectd-core libmodbus5 libmosquitto1" not_started=yes ;;
