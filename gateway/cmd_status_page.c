@@ -154,6 +154,12 @@ static void add_uplink(struct screen *s, const cJSON *u, int64_t now_ms)
               "gateway's id; give one of them another gateway: id, then `fieldgate apply`"));
         screen_end(s);
     }
+    if (json_bool(u, "topic_clash", false)) {
+        screen_words(s, INK_BAD, INDENT,
+                     _("ANOTHER GATEWAY PUBLISHES ON OUR TOPIC: give one of them another gateway: id, or its "
+                       "uplink another topic, then `fieldgate apply`"));
+        screen_end(s);
+    }
     add_unheard(s, u);
     screen_piece(s, INK_PLAIN, INDENT, "");
     add_progress(s, u, now_ms);

@@ -55,19 +55,16 @@ static const char *fault_of(MQTTProperties *p)
 {
     if (number_of(p, MQTTPROPERTY_CODE_RECEIVE_MAXIMUM, 1) == 0)
         return N_("the broker allows no message in flight (Receive Maximum 0), which MQTT 5 forbids; its "
-                  "operator "
-                  "must mend that");
+                  "operator must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, 1) == 0)
         return N_("the broker allows packets of no size (Maximum Packet Size 0), which MQTT 5 forbids; its "
                   "operator must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_PACKET_SIZE, PACKET_LEAST) < PACKET_LEAST)
         return N_("the broker allows only packets of less than 256 bytes (Maximum Packet Size), into which "
-                  "hardly a "
-                  "reading fits; its operator must mend that");
+                  "hardly a reading fits; its operator must mend that");
     if (number_of(p, MQTTPROPERTY_CODE_MAXIMUM_QOS, 2) == 0)
         return N_("the broker confirms no messages (Maximum QoS 0), so nobody could know what was delivered; "
-                  "ask "
-                  "its operator to allow QoS 1");
+                  "ask its operator to allow QoS 1");
     if (number_of(p, MQTTPROPERTY_CODE_RETAIN_AVAILABLE, 1) == 0)
         return N_("the broker keeps no retained messages, so receivers would miss names and units; ask its "
                   "operator to allow them");
@@ -416,15 +413,6 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
     return 0;
 }
 
-static struct mqtt_slot *free_slot(struct mqtt_conn *c)
-{
-    for (int i = 0; i < MQTT_SLOTS; i++) {
-        if (!c->slots[i].used)
-            return &c->slots[i];
-    }
-    return NULL;
-}
-
 static int from_paho(int rc)
 {
     switch (rc) {
@@ -500,6 +488,22 @@ static size_t packet_size(const struct mqtt_message *message)
            OVERHEAD_BYTES;
 }
 
+/* A slot with a token of its own, not yet in use; NULL: all are. */
+static struct mqtt_slot *fresh_slot(struct mqtt *m, bool subscribes)
+{
+    struct mqtt_slot *slot = m->conn->slots;
+
+    while (slot < m->conn->slots + MQTT_SLOTS && slot->used)
+        slot++;
+    if (slot == m->conn->slots + MQTT_SLOTS)
+        return NULL;
+    if (++m->last_token == 0)
+        m->last_token = 1; /* 0 stands for a subscription */
+    slot->token = m->last_token;
+    slot->subscribes = subscribes;
+    return slot;
+}
+
 int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *ret_token)
 {
     /* Beyond the broker's Receive Maximum Paho 1.3.12 stalls for seconds. */
@@ -507,12 +511,9 @@ int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *r
         return FG_ERETRY;
     if (m->max_packet > 0 && packet_size(message) > m->max_packet)
         return FG_ERANGE;
-    struct mqtt_slot *slot = free_slot(m->conn);
+    struct mqtt_slot *slot = fresh_slot(m, false);
     if (slot == NULL)
         return FG_ERETRY;
-    if (++m->last_token == 0)
-        m->last_token = 1; /* 0 stands for a subscription */
-    slot->token = m->last_token;
     int rc = paho_send(m, message, slot);
     if (rc < 0)
         return rc;
@@ -535,6 +536,25 @@ int mqtt_subscribe(struct mqtt *m, const char *topic)
     else
         r.onFailure = on_subscribe_refused311;
     return from_paho(MQTTAsync_subscribe(m->conn->handle, topic, 1, &r));
+}
+
+int mqtt_overhear(struct mqtt *m, const char *topic, uint32_t *ret_token)
+{
+    MQTTAsync_responseOptions r = MQTTAsync_responseOptions_initializer;
+
+    struct mqtt_slot *slot = m->state == MQTT_STATE_CONNECTED ? fresh_slot(m, true) : NULL;
+    if (slot == NULL || m->target.options.version != 5)
+        return FG_ERETRY;
+    r.context = slot;
+    r.subscribeOptions.noLocal = 1;
+    r.subscribeOptions.retainHandling = 2; /* nothing of before */
+    r.onSuccess5 = on_acked5;
+    r.onFailure5 = on_refused5;
+    int rc = from_paho(MQTTAsync_subscribe(m->conn->handle, topic, 0, &r));
+    slot->used = rc == 0;
+    if (rc == 0)
+        *ret_token = slot->token;
+    return rc;
 }
 
 /* ---- ending ---- */

@@ -107,6 +107,9 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
 int mqtt_publish(struct mqtt *m, const struct mqtt_message *message, uint32_t *ret_token);
 /* QoS 1. A refusal comes as MQTT_REFUSED with token 0; consent is not reported. */
 int mqtt_subscribe(struct mqtt *m, const char *topic);
+/* MQTT 5: hears what others publish on a topic (No Local), from here on, at QoS 0. Consent comes as
+ * MQTT_ACKED, a refusal as MQTT_REFUSED, under the token. */
+int mqtt_overhear(struct mqtt *m, const char *topic, uint32_t *ret_token);
 /* Waits for the next event until the deadline (clock_mono_ms). */
 void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret);
 void mqtt_wake(struct mqtt *m);

@@ -24,7 +24,8 @@ struct mqtt_conn;
 struct mqtt_slot {
     struct mqtt_conn *conn;
     uint32_t token;
-    bool used; /* a slot is free again when its answer was read, not when it came */
+    bool subscribes; /* not a message: it does not fill the window */
+    bool used;       /* a slot is free again when its answer was read, not when it came */
 };
 
 /* What Paho's callbacks are given. Lives until its handle is destroyed, after which Paho calls nothing. */

@@ -60,7 +60,8 @@ static void take_answer(struct mqtt *m, const struct mqtt_item *item, struct mqt
         struct mqtt_slot *slot = &m->conn->slots[item->slot];
         ret->token = slot->token;
         slot->used = false;
-        m->in_flight--;
+        if (!slot->subscribes)
+            m->in_flight--;
     }
     if (item->kind == MQTT_REFUSED)
         ret->text = mqtt_reason_text(item->reason);

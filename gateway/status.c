@@ -250,6 +250,8 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
         add_string(out, "reason", s.reason);
         add_int(out, "next_try_in_ms", s.next_try_mono_ms > now ? s.next_try_mono_ms - now : 0);
     }
+    if (s.topic_clash)
+        add_bool(out, "topic_clash", true);
     if (s.id_clash)
         add_bool(out, "id_clash", true);
     add_uint(out, "accepted", n.accepted);

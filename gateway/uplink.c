@@ -101,6 +101,7 @@ static void publish_status(struct uplink *u)
     snprintf(status->url, sizeof status->url, "%s", u->options.urls[l->url]);
     snprintf(status->reason, sizeof status->reason, "%s", l->reason);
     status->next_try_mono_ms = up ? 0 : l->next_try_mono_ms;
+    status->topic_clash = u->session.twin.heard_mono_ms != 0;
     status->id_clash = uplink_clash_is_on(&l->clash);
     status->connects = l->connects;
     status->messages = u->session.messages;
@@ -301,6 +302,7 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
     if (u->link.state != UPLINK_LINK_UP)
         return now;
     uplink_link_look_for_peace(&u->link, now);
+    uplink_twin_look(&u->session.twin, now);
     int64_t home = try_home(u, now);
     if (u->home.up)
         move_home(u);

@@ -78,6 +78,7 @@ struct uplink_status {
     char url[256];            /* connected to, or tried last; never with a password */
     char reason[512];         /* why down */
     int64_t next_try_mono_ms; /* 0 while connected */
+    bool topic_clash;         /* another gateway publishes on our topic: see uplink_twin.h */
     bool id_clash;            /* another client pushes us out: see uplink_clash.h */
     uint64_t connects;
     uint64_t messages, bytes;   /* acknowledged since start */

@@ -27,7 +27,10 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     s->unheard.options = options;
     uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
     int err = uplink_command_init(&s->command, options);
-    return err < 0 ? err : uplink_send_init(&s->send, options, mqtt);
+    if (err == 0)
+        err = uplink_send_init(&s->send, options, mqtt);
+    s->twin = (struct uplink_twin){.options = options, .topic = s->send.state_topic};
+    return err;
 }
 
 void uplink_session_fini(struct uplink_session *s)
@@ -80,6 +83,8 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     s->live_since_mono_ms = now - s->options->batch_delay_ms;
     s->useful = s->leaving = false;
     uplink_command_open(&s->command, s->mqtt, connected->max_packet);
+    uplink_twin_know(&s->twin, s->facts.stream);
+    uplink_twin_open(&s->twin, s->mqtt);
 }
 
 bool uplink_session_leave(struct uplink_session *s)
@@ -160,6 +165,7 @@ static void compare_facts(struct uplink_session *s, int64_t now)
     if (memcmp(&facts, &s->facts, sizeof facts) == 0)
         return;
     s->state.due_mono_ms = now;
+    uplink_twin_know(&s->twin, facts.stream);
     if (strcmp(facts.stream, s->facts.stream) != 0 || facts.layout != s->facts.layout ||
         facts.durable != s->facts.durable)
         s->birth.due_mono_ms = now;
@@ -332,6 +338,8 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
 {
     const int64_t now = clock_mono_ms();
     struct uplink_flight f;
+    if (uplink_twin_answered(&s->twin, token, 0))
+        return;
     struct uplink_notice *n = take_notice(s, token);
     if (!n && uplink_command_answered(&s->command, token, 0)) {
         s->useful = true;
@@ -399,7 +407,8 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
         s->refused++;
         return;
     }
-    if (uplink_command_answered(&s->command, token, reason) || !uplink_window_take(&s->window, token, &f))
+    if (uplink_twin_answered(&s->twin, token, reason) ||
+        uplink_command_answered(&s->command, token, reason) || !uplink_window_take(&s->window, token, &f))
         return;
     if (reason == REASON_PACKET_TOO_LARGE) {
         too_large(s, &f);
@@ -445,11 +454,13 @@ void uplink_session_lost(struct uplink_session *s, int reason, bool overdue)
     s->window.in_flight = 0;
     s->birth.in_flight = s->state.in_flight = false;
     uplink_command_lost(&s->command);
+    uplink_twin_lost(&s->twin);
 }
 
 void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming *message)
 {
-    uplink_command_take(&s->command, message);
+    if (!uplink_twin_take(&s->twin, message, clock_mono_ms()))
+        uplink_command_take(&s->command, message);
 }
 
 void uplink_session_rebirth(struct uplink_session *s)

@@ -16,6 +16,7 @@
 #include "uplink_command.h"
 #include "uplink_pace.h"
 #include "uplink_send.h"
+#include "uplink_twin.h"
 #include "uplink_unheard.h"
 #include "uplink_voice.h"
 #include "uplink_window.h"
@@ -46,6 +47,7 @@ struct uplink_session {
     struct uplink_lane_state lanes[UPLINK_LANES];
     struct uplink_command command;
     struct uplink_unheard unheard;
+    struct uplink_twin twin;
     struct uplink_notice birth, state;
     struct uplink_send_facts facts; /* as published */
     int64_t facts_mono_ms;          /* when they were compared last */

@@ -8,12 +8,12 @@ from daemon import Daemon
 from proc import wait_until
 
 
-def twin(stage):
+def twin(stage, uplink=None):
     """A second gateway with the configuration of the first, its id included: a folder of its own."""
     folder = stage.path("twin")
     os.makedirs(os.path.join(folder, "state"))
     path = os.path.join(folder, "fieldgate.yaml")
-    settings = stage.settings(every="200ms")
+    settings = stage.settings(every="200ms", **({"uplinks": [uplink]} if uplink else {}))
     settings["store"]["path"] = os.path.join(folder, "state", "buffer.db")
     config_file.write(path, settings)
     other = Daemon(folder, path, state_dir=os.path.join(folder, "state"))
@@ -47,6 +47,30 @@ def test_two_gateways_with_one_id_are_told_apart_and_take_turns(stage):
     assert kept["accepted"] == kept["delivered"] + kept["waiting"] and kept["dropped"] == 0, kept
     assert kept["connects"] <= 6 and len(loser.lines("FG-ID-CLASH")) == 1
     assert not winner.lines("FG-ID-CLASH"), "the other one stays away"
+
+
+def test_two_gateways_with_client_ids_of_their_own_on_one_topic_are_noticed(stage):
+    stage.counter_farm(1)
+    stage.start_broker()
+    stage.subscribe()
+    uplink = config_file.uplink(stage.broker.url, commands=["status"], client_id="first-box")
+    stage.configure(uplinks=[uplink], every="200ms")
+    stage.start_daemon()
+    stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["delivered"] > 0)
+    second = twin(stage, {**uplink, "client_id": "second-box"}).start()
+    second.wait_for_status(lambda s: s["uplinks"][0]["delivered"] > 0)
+    line = stage.daemon.wait_for_log("FG-ID-CLASH", 20)
+    for word in ("topic=fieldgate/v1/test-gw", "gateway=test-gw", "another gateway publishes on our topic"):
+        assert word in line, line
+    stage.daemon.wait_for_status(lambda s: s["uplinks"][0].get("topic_clash"))
+    said = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime)
+    assert "ANOTHER GATEWAY PUBLISHES ON OUR TOPIC" in " ".join(said.stdout.split()), said.stdout
+    # Neither is held up by it.
+    for daemon in (stage.daemon, second):
+        delivered = daemon.status()["uplinks"][0]["delivered"]
+        uplink = daemon.wait_for_status(lambda s, n=delivered: s["uplinks"][0]["delivered"] >= n + 5)["uplinks"][0]
+        assert uplink["connects"] == 1 and "id_clash" not in uplink, uplink
+    assert len(stage.daemon.lines("FG-ID-CLASH")) == 1
 
 
 def test_a_broker_that_comes_and_goes_is_no_clash(stage):

@@ -33,7 +33,8 @@ struct mqtt_fake {
     char last[512];  /* the last one */
     int first_len, last_len;
     _Atomic unsigned served; /* connections, so far */
-    _Atomic unsigned acked, states;
+    int state_suback; /* with acks: the answer to a subscription to .../state; -1: hangs up, unanswered */
+    _Atomic unsigned acked, states, states_asked;
     unsigned char packet[64 * 1024]; /* with acks: what is not a whole packet yet */
     size_t packet_len;
     int listener, stop[2];
@@ -94,7 +95,23 @@ static inline void mqtt_fake_ack(struct mqtt_fake *f, int fd, const unsigned cha
     atomic_fetch_add(&f->acked, 1);
 }
 
-static inline void mqtt_fake_take(struct mqtt_fake *f, int fd, const char *bytes, size_t len)
+/* MQTT 5.0, 3.8: packet identifier, no properties, topic. False: hangs up. */
+static inline bool mqtt_fake_suback(struct mqtt_fake *f, int fd, const unsigned char *body)
+{
+    size_t topic = (size_t)body[3] << 8 | body[4];
+    bool state = topic >= 6 && memcmp(body + 5 + topic - 6, "/state", 6) == 0;
+    const char ack[] = {(char)0x90, 4, (char)body[0], (char)body[1], 0, state ? (char)f->state_suback : 0};
+
+    if (state)
+        atomic_fetch_add(&f->states_asked, 1);
+    if (state && f->state_suback < 0)
+        return false;
+    mqtt_fake_send(fd, ack, sizeof(ack));
+    return true;
+}
+
+/* False: hangs up. */
+static inline bool mqtt_fake_take(struct mqtt_fake *f, int fd, const char *bytes, size_t len)
 {
     assert_true(f->packet_len + len <= sizeof(f->packet));
     memcpy(f->packet + f->packet_len, bytes, len);
@@ -107,9 +124,11 @@ static inline void mqtt_fake_take(struct mqtt_fake *f, int fd, const char *bytes
                 break;
         }
         if (head == 1 || (f->packet[head - 1] & 128) != 0 || f->packet_len < head + rest)
-            return;
+            return true;
         if (f->packet[0] >> 4 == 3)
             mqtt_fake_ack(f, fd, f->packet + head);
+        if (f->packet[0] >> 4 == 8 && !mqtt_fake_suback(f, fd, f->packet + head))
+            return false;
         f->packet_len -= head + rest;
         memmove(f->packet, f->packet + head + rest, f->packet_len);
     }
@@ -150,8 +169,8 @@ static inline void mqtt_fake_serve(struct mqtt_fake *f, int fd)
             f->first_len = f->last_len;
             memcpy(f->first, f->last, sizeof(f->first));
         }
-        if (f->acks)
-            mqtt_fake_take(f, fd, bytes, (size_t)got);
+        if (f->acks && !mqtt_fake_take(f, fd, bytes, (size_t)got))
+            return;
         if (packets == 0)
             mqtt_fake_upgrade(fd, bytes);
         if (packets == 1)
