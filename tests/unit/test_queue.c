@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdatomic.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "unit.h"
 
-#include <cmocka.h>
+#include <pthread.h>
+#include <stdatomic.h>
 
 #include "../../gateway/clock.h"
 #include "../../gateway/err.h"
@@ -108,19 +101,6 @@ static void messages_survive_wrapping_at_every_place(void **state)
     queue_free(q);
 }
 
-/* KiB of this process that no file backs. */
-static long anonymous_kb(void)
-{
-    char line[256];
-    long kb = -1;
-    FILE *f = fopen("/proc/self/smaps_rollup", "r");
-    assert_non_null(f);
-    while (fgets(line, sizeof(line), f))
-        sscanf(line, "Anonymous: %ld", &kb);
-    fclose(f);
-    return kb;
-}
-
 /* Otherwise the memory of a daemon grows for hours, until the ring has come round once. */
 static void a_queue_takes_memory_for_what_waits_not_for_what_has_passed(void **state)
 {
@@ -129,12 +109,12 @@ static void a_queue_takes_memory_for_what_waits_not_for_what_has_passed(void **s
     struct queue *q = queue_new(16 << 20);
     assert_non_null(q);
     memset(got, 1, sizeof(message)); /* touched before anything is compared */
-    long before = anonymous_kb();
+    long before = unit_anonymous_kb();
     for (size_t passed = 0; passed < 8 << 20; passed += sizeof(message)) {
         assert_int_equal(queue_push(q, message, sizeof(message), NULL, 0), 0);
         assert_int_equal(queue_pop(q, got, sizeof(got), INT64_MAX), (int)sizeof(message));
     }
-    assert_true(anonymous_kb() < before + 2048);
+    assert_true(unit_anonymous_kb() < before + 2048);
     queue_free(q);
 }
 

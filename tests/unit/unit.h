@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * unit - what every unit test includes first: cmocka with what it needs, and a folder of one's own.
+ * unit - what every unit test includes first: cmocka with what it needs, a folder of one's own, and how much
+ * memory this process takes.
  *
  * Threads    Test thread only.
  * Ownership  unit_folder() gives a path that unit_remove_folder() removes with all it holds.
@@ -48,6 +49,19 @@ static inline void unit_remove_folder(const char *path)
     }
     closedir(d);
     rmdir(path);
+}
+
+/* KiB of this process that no file backs. */
+static inline long unit_anonymous_kb(void)
+{
+    char line[256];
+    long kb = -1;
+    FILE *f = fopen("/proc/self/smaps_rollup", "r");
+    assert_non_null(f);
+    while (fgets(line, sizeof line, f))
+        sscanf(line, "Anonymous: %ld", &kb);
+    fclose(f);
+    return kb;
 }
 
 #endif
