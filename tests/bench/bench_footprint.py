@@ -157,7 +157,7 @@ def bench_footprint(table):
     say("footprint: TLS, 20 points a unit, each read once a second")
     table.add("footprint: bytes of the program, of 1 MiB", "B", [(in_folder(program_bytes), 1 << 20)], 1, at_most=True)
     for units in (5, 50, 500):
-        runs = all_runs(units, at_once=1 if units > 50 else 5)
+        runs = all_runs(units, at_once=2 if units > 50 else 5)
         points = units * REGISTERS
         name = "footprint: %d points, " % points
         if points <= 1000:
@@ -192,7 +192,7 @@ def bench_uplinks(table):
     say("uplinks: 100 points, and as many uplinks with TLS")
     one = None
     for uplinks in (1, 10, 100):
-        runs = all_runs(5, uplinks, at_once=5 if uplinks < 100 else 1)
+        runs = all_runs(5, uplinks, at_once=5 if uplinks < 100 else 2)
         for what in ("anonymous", "resident", "per_million", "percent"):
             table.curve("uplinks: " + what, uplinks, [r[what] for r in runs])
         one = one or runs
