@@ -15,6 +15,7 @@ enum {
     POINTS_MOST = 4,    /* bad ones that are named one by one */
     NAMED_COLUMNS = 37, /* a device that fails: name, unit, since when */
     NAMED_ROWS = 2,
+    ALONE_MOST = 3, /* so many that fail alike have a line each, with their last values */
     INDENT = 6,
 };
 
@@ -58,24 +59,90 @@ static bool was_told(const cJSON *status, const cJSON *device)
     return false;
 }
 
-/* Those that fail like the first one, side by side. */
+/* "soil-a1 (unit 1) 3 min ago" */
+static void name_device(const cJSON *d, char *ret, size_t size)
+{
+    char age[32], ago[64];
+    int64_t good = json_int(d, "last_good_age_ms", -1);
+    if (good >= 0)
+        snprintf(ago, sizeof ago, _("%s ago"), status_span(good, age));
+    else
+        snprintf(ago, sizeof ago, "%s", _("never answered"));
+    snprintf(ret, size, _("%s (unit %lld) %s"), json_string(d, "name", "?"),
+             (long long)json_int(d, "unit", 0), ago);
+}
+
+static const cJSON *last_good(const cJSON *reading)
+{
+    return cJSON_GetObjectItemCaseSensitive(reading, "last_good");
+}
+
+/* ": soil_moisture 23.4 %, soil_temperature 29.1 Cel +3": what it said when it still answered. */
+static void add_last_values(struct screen *s, const cJSON *device)
+{
+    size_t left_out = 0;
+    const char *before = ": ";
+    for (const cJSON *r = json_first(device, "readings"); r; r = r->next) {
+        char text[160], value[64];
+        if (!last_good(r))
+            continue;
+        snprintf(text, sizeof text, "%s%s %s", before, json_string(r, "name", "?"),
+                 status_value(last_good(r), json_string(r, "unit", ""), value));
+        if (left_out > 0 || s->column + text_width(text) + 4 > s->columns) {
+            left_out++;
+            continue;
+        }
+        screen_put(s, INK_DIM, "%s", text);
+        before = ", ";
+    }
+    if (left_out > 0)
+        screen_put(s, INK_DIM, " +%zu", left_out);
+}
+
+/* Whether at most so many fail alike, and at least one of them gave something before. */
+static bool has_last_values(const cJSON *first, size_t most)
+{
+    size_t alike = 0, with_value = 0;
+    for (const cJSON *d = first; d; d = d->next) {
+        if (!same_cause(d, first))
+            continue;
+        alike++;
+        for (const cJSON *r = json_first(d, "readings"); r; r = r->next)
+            with_value += last_good(r) != NULL;
+    }
+    return alike <= most && with_value > 0;
+}
+
+static void line_of_each(struct screen *s, const cJSON *first)
+{
+    for (const cJSON *d = first; d; d = d->next) {
+        char text[128];
+        if (!same_cause(d, first))
+            continue;
+        name_device(d, text, sizeof text);
+        screen_piece(s, INK_PLAIN, INDENT, "");
+        screen_put(s, INK_PLAIN, "%s", text);
+        add_last_values(s, d);
+        screen_end(s);
+    }
+}
+
+/* Those that fail like the first one: few have a line each, many stand side by side. */
 static void name_devices(struct screen *s, const cJSON *first, bool all)
 {
     const size_t across = (s->columns - INDENT) / NAMED_COLUMNS, width = NAMED_COLUMNS - 2;
     size_t at = 0, left_out = 0;
+    if (has_last_values(first, ALONE_MOST)) {
+        line_of_each(s, first);
+        return;
+    }
     for (const cJSON *d = first; d; d = d->next) {
-        char text[128], age[32], ago[64];
-        int64_t good = json_int(d, "last_good_age_ms", -1);
+        char text[128];
         if (!same_cause(d, first) || (!all && at == NAMED_ROWS * across && ++left_out))
             continue;
         if (at > 0 && at % across == 0)
             screen_end(s);
-        if (good >= 0)
-            snprintf(ago, sizeof ago, _("%s ago"), status_span(good, age));
-        else
-            snprintf(ago, sizeof ago, "%s", _("never answered"));
-        snprintf(text, sizeof text, _("%s (unit %lld) %s"), json_string(d, "name", "?"),
-                 (long long)json_int(d, "unit", 0), ago);
+        name_device(d, text, sizeof text);
         size_t columns = text_width(text) > width ? text_width(text) : width;
         screen_piece(s, INK_PLAIN, INDENT, "");
         screen_cell(s, INK_PLAIN, columns, text);
@@ -183,7 +250,8 @@ static void add_values(struct screen *s, const cJSON *device)
     const cJSON *r = next_shown(json_first(device, "readings"));
     for (; r; r = next_shown(r->next)) {
         char text[160], value[64];
-        snprintf(text, sizeof text, "%s%s %s", before, json_string(r, "name", "?"), status_value(r, value));
+        snprintf(text, sizeof text, "%s%s %s", before, json_string(r, "name", "?"),
+                 status_value(r, json_string(r, "unit", ""), value));
         if (left_out > 0 || s->column + text_width(text) + 4 > s->columns) {
             left_out++;
             continue;
@@ -216,7 +284,7 @@ static void add_cell(struct screen *s, const cJSON *d, size_t name, size_t width
     char age[32], value[64] = "";
     const cJSON *r = next_shown(json_first(d, "readings"));
     if (r)
-        status_value(r, value);
+        status_value(r, json_string(r, "unit", ""), value);
     screen_cell(s, INK_GOOD, name, json_string(d, "name", "?"));
     screen_put(s, INK_PLAIN, " ");
     screen_cell(s, r && is_bad(r) ? INK_WARNING : INK_PLAIN, width - name - AGE_COLUMNS - 3, value);
@@ -296,15 +364,19 @@ static void add_counts(struct screen *s, const cJSON *device)
 static void add_point(struct screen *s, const cJSON *reading)
 {
     char value[64], age[32];
+    const char *unit = json_string(reading, "unit", "");
     const char *quality = json_string(reading, "quality", "");
     if (strcmp(quality, "not_due") == 0)
         return;
     screen_put(s, INK_PLAIN, "    ");
     screen_cell(s, INK_PLAIN, 28, json_string(reading, "name", "?"));
-    screen_cell(s, is_bad(reading) ? INK_WARNING : INK_PLAIN, 20, status_value(reading, value));
+    screen_cell(s, is_bad(reading) ? INK_WARNING : INK_PLAIN, 20, status_value(reading, unit, value));
     screen_cell(s, INK_DIM, 8, status_span(json_int(reading, "age_ms", 0), age));
     if (is_bad(reading))
         screen_put(s, INK_WARNING, "%s", quality);
+    if (last_good(reading))
+        screen_put(s, INK_DIM, _("  last %s, %s ago"), status_value(last_good(reading), unit, value),
+                   status_span(json_int(last_good(reading), "age_ms", 0), age));
     screen_end(s);
 }
 

@@ -44,10 +44,9 @@ const char *status_bytes(int64_t bytes, char ret[32])
     return ret;
 }
 
-const char *status_value(const cJSON *reading, char ret[64])
+const char *status_value(const cJSON *measured, const char *unit, char ret[64])
 {
-    const cJSON *value = cJSON_GetObjectItemCaseSensitive(reading, "value");
-    const char *unit = json_string(reading, "unit", "");
+    const cJSON *value = cJSON_GetObjectItemCaseSensitive(measured, "value");
     if (cJSON_IsBool(value))
         snprintf(ret, 64, "%s", cJSON_IsTrue(value) ? _("on") : _("off"));
     else if (cJSON_IsNumber(value))

@@ -17,8 +17,8 @@ const char *status_span(int64_t ms, char ret[32]);
 const char *status_time(int64_t wall_ms, char ret[32]);
 /* "512 B", "1.2 MiB". */
 const char *status_bytes(int64_t bytes, char ret[32]);
-/* "23.4 %", "on", "-". */
-const char *status_value(const cJSON *reading, char ret[64]);
+/* Of what has a "value": "23.4 %", "on", "-". */
+const char *status_value(const cJSON *measured, const char *unit, char ret[64]);
 /* "silent", in the reader's language. */
 const char *status_state(const char *state);
 /* What to try when a device does not give data; "" when nothing is wrong. */

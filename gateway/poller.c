@@ -23,9 +23,8 @@ struct station {
     struct poller_watch_device watch; /* the thread's own */
     /* Below: guarded by poller.mail.lock. */
     struct poller_device_status status;
-    struct reading *last;  /* the newest reading of every point */
-    int64_t *last_mono_ms; /* when it was taken, of each */
-    int64_t last_wall_ms;  /* of the newest */
+    struct poller_last *last; /* of every point */
+    int64_t last_wall_ms;     /* of the newest reading */
     bool has_last;
     bool hurried;
 };
@@ -36,8 +35,8 @@ struct poller {
     size_t count;
     /* What the stations' arrays lie in. */
     const char **names;
-    int64_t *every, *last_mono_ms;
-    struct reading *last;
+    int64_t *every;
+    struct poller_last *last;
     bool *config_said;
 
     /* The thread's own. */
@@ -61,12 +60,9 @@ static int allocate(struct poller *p, size_t points, size_t most_points)
     p->names = calloc(points + 1, sizeof(*p->names));
     p->every = calloc(points + 1, sizeof(*p->every));
     p->last = calloc(points + 1, sizeof(*p->last));
-    p->last_mono_ms = calloc(points + 1, sizeof(*p->last_mono_ms));
     p->config_said = calloc(points + 1, sizeof(*p->config_said));
     p->readings = calloc(most_points + 1, sizeof(*p->readings));
-    return p->stations && p->names && p->every && p->last && p->last_mono_ms && p->config_said && p->readings
-               ? 0
-               : FG_ENOMEM;
+    return p->stations && p->names && p->every && p->last && p->config_said && p->readings ? 0 : FG_ENOMEM;
 }
 
 static void free_memory(struct poller *p)
@@ -75,7 +71,6 @@ static void free_memory(struct poller *p)
     free(p->names);
     free(p->every);
     free(p->last);
-    free(p->last_mono_ms);
     free(p->config_said);
     free(p->readings);
     poller_load_fini(&p->load);
@@ -92,13 +87,12 @@ static void fill_station(struct poller *p, size_t index, size_t first_point)
     for (size_t i = 0; i < from->point_count; i++) {
         names[i] = from->point_names[i];
         every[i] = from->point_every_ms ? from->point_every_ms[i] : 0;
-        p->last[first_point + i].quality = QUALITY_NOT_DUE;
+        p->last[first_point + i].reading.quality = QUALITY_NOT_DUE;
     }
     st->options = *from;
     st->options.point_names = names;
     st->options.point_every_ms = every;
     st->last = p->last + first_point;
-    st->last_mono_ms = p->last_mono_ms + first_point;
     st->watch.name = from->name;
     st->watch.unit = from->unit;
     st->watch.point_names = names;
@@ -229,16 +223,21 @@ static const char *state_word(const struct poller *p, size_t device, bool measur
     return poller_watch_is_retrying(watch) ? "retrying" : "failed";
 }
 
-/* A failed poll leaves no old value behind that could be taken for a new one; a point that was not due keeps
- * its last. */
+/* A failed poll leaves no old value behind that could be taken for a new one: the last good one stands beside
+ * it. A point that was not due keeps its last. */
 static void keep_readings(const struct poller *p, struct station *st)
 {
     const enum quality failed = p->result.failed;
     for (size_t i = 0; i < st->options.point_count; i++) {
         if (failed == QUALITY_GOOD && p->readings[i].quality == QUALITY_NOT_DUE)
             continue;
-        st->last[i] = failed == QUALITY_GOOD ? p->readings[i] : (struct reading){.quality = failed};
-        st->last_mono_ms[i] = p->result.mono_ms;
+        struct poller_last *last = &st->last[i];
+        last->reading = failed == QUALITY_GOOD ? p->readings[i] : (struct reading){.quality = failed};
+        last->mono_ms = p->result.mono_ms;
+        if (last->reading.quality == QUALITY_GOOD) {
+            last->good = last->reading.value;
+            last->good_mono_ms = last->mono_ms;
+        }
     }
     st->last_wall_ms = p->result.wall_ms;
     st->has_last = true;
@@ -433,15 +432,13 @@ void poller_bus_status(struct poller *p, struct driver_bus_stats *ret)
     p->options.driver->ops->bus_stats(p->options.driver, ret);
 }
 
-bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_mono_ms,
-                          int64_t *ret_wall_ms)
+bool poller_last_readings(struct poller *p, size_t device, struct poller_last *ret, int64_t *ret_wall_ms)
 {
     struct station *st = &p->stations[device];
     pthread_mutex_lock(&p->mail.lock);
     bool has = st->has_last;
     if (has) {
         memcpy(ret, st->last, st->options.point_count * sizeof(*ret));
-        memcpy(ret_mono_ms, st->last_mono_ms, st->options.point_count * sizeof(*ret_mono_ms));
         *ret_wall_ms = st->last_wall_ms;
     }
     pthread_mutex_unlock(&p->mail.lock);

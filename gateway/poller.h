@@ -75,10 +75,17 @@ size_t poller_device_count(const struct poller *p);
 const struct poller_device *poller_device(const struct poller *p, size_t device);
 void poller_bus_status(struct poller *p, struct driver_bus_stats *ret);
 void poller_device_status(struct poller *p, size_t device, struct poller_device_status *ret);
-/* Copies the newest reading of each point of a device (count from options), and when each was taken; wall:
- * the newest of them. False before the first. */
-bool poller_last_readings(struct poller *p, size_t device, struct reading *ret, int64_t *ret_mono_ms,
-                          int64_t *ret_wall_ms);
+/* What is known of one point: the newest reading, and the newest that was good, for people who ask what it
+ * was. */
+struct poller_last {
+    struct reading reading;
+    int64_t mono_ms;
+    struct value good;
+    int64_t good_mono_ms; /* 0: there was none since the start */
+};
+/* Copies it for each point of a device (count from options); wall: of the newest reading. False before the
+ * first. */
+bool poller_last_readings(struct poller *p, size_t device, struct poller_last *ret, int64_t *ret_wall_ms);
 /* Poll this device as soon as possible. */
 void poller_hurry(struct poller *p, size_t device);
 

@@ -65,8 +65,16 @@ static void add_value(struct buf *out, const struct value *value)
     }
 }
 
-static void add_readings(struct buf *out, const struct config_device *d, const struct reading *readings,
-                         const int64_t *mono_ms)
+static void add_last_good(struct buf *out, const struct poller_last *last, int64_t now_mono_ms)
+{
+    buf_add_key(out, "last_good");
+    buf_adds(out, "{\"value\":");
+    add_value(out, &last->good);
+    add_int(out, "age_ms", now_mono_ms - last->good_mono_ms);
+    buf_addc(out, '}');
+}
+
+static void add_readings(struct buf *out, const struct config_device *d, const struct poller_last *last)
 {
     const int64_t now = clock_mono_ms();
     buf_add_key(out, "readings");
@@ -77,11 +85,14 @@ static void add_readings(struct buf *out, const struct config_device *d, const s
         buf_addc(out, '{');
         add_string(out, "name", d->points[p].name);
         add_string(out, "unit", d->points[p].unit);
-        add_string(out, "quality", quality_word(readings[p].quality));
+        const struct reading *r = &last[p].reading;
+        add_string(out, "quality", quality_word(r->quality));
         buf_add_key(out, "value");
-        add_value(out, &readings[p].value);
-        if (readings[p].quality != QUALITY_NOT_DUE)
-            add_int(out, "age_ms", now - mono_ms[p]);
+        add_value(out, &r->value);
+        if (r->quality != QUALITY_NOT_DUE)
+            add_int(out, "age_ms", now - last[p].mono_ms);
+        if (r->quality != QUALITY_GOOD && last[p].good_mono_ms)
+            add_last_good(out, &last[p], now);
         buf_addc(out, '}');
     }
     buf_addc(out, ']');
@@ -90,18 +101,17 @@ static void add_readings(struct buf *out, const struct config_device *d, const s
 static void add_last_readings(struct buf *out, struct poller *poller, size_t device,
                               const struct config_device *d)
 {
-    struct reading *readings = calloc(d->point_count + 1, sizeof *readings);
-    int64_t *mono_ms = calloc(d->point_count + 1, sizeof *mono_ms), wall_ms, newest_ms = 0;
-    if (readings && mono_ms && poller_last_readings(poller, device, readings, mono_ms, &wall_ms)) {
+    struct poller_last *last = calloc(d->point_count + 1, sizeof *last);
+    int64_t wall_ms, newest_ms = 0;
+    if (last && poller_last_readings(poller, device, last, &wall_ms)) {
         for (size_t p = 0; p < d->point_count; p++)
-            newest_ms = mono_ms[p] > newest_ms ? mono_ms[p] : newest_ms;
+            newest_ms = last[p].mono_ms > newest_ms ? last[p].mono_ms : newest_ms;
         add_int(out, "ts", wall_ms);
         if (newest_ms > 0)
             add_int(out, "age_ms", clock_mono_ms() - newest_ms);
-        add_readings(out, d, readings, mono_ms);
+        add_readings(out, d, last);
     }
-    free(mono_ms);
-    free(readings);
+    free(last);
 }
 
 static void add_counters(struct buf *out, const struct poller_device_status *s,

@@ -113,6 +113,30 @@ def test_few_devices_show_their_values_with_unit_and_age(page):
     assert re.search(r"12 s +soil_moisture 20.1 %, soil_temperature 29.1 Cel", line)
 
 
+def silent(number, *values):
+    """A device that answered three hours ago, with these last values."""
+    names = [("soil_moisture", "%"), ("soil_temperature", "Cel"), ("soil_ec", "uS/cm"), ("soil_ph", "pH")]
+    readings = [{**reading(name, None, unit, "no_reply"), "last_good": {"value": value, "age_ms": 10800000}}
+                for (name, unit), value in zip(names, values)]
+    return device(number, state="silent", failed_with="no_reply", trouble="silence", last_good_age_ms=10800000,
+                  readings=readings)
+
+
+def test_a_silent_device_shows_what_it_said_last_and_how_long_ago(page):
+    lines = page.show(devices=[device(1), silent(2, 23.4, 29.1), silent(3, 20, 28.5, 1200, 6.5)]).splitlines()
+    line = next(n for n, text in enumerate(lines) if "soil-2 (unit 2)" in text)
+    assert lines[line] == "      soil-2 (unit 2) 3 h ago: soil_moisture 23.4 % +1"
+    assert lines[line + 1] == "      soil-3 (unit 3) 3 h ago: soil_moisture 20 %, soil_temperature 28.5 Cel +2"
+    assert "soil_moisture               -                   12 s    no_reply  last 23.4 %, 3 h ago" in \
+           page.show("--all", devices=[silent(2, 23.4)])
+
+
+def test_one_that_never_answered_has_no_last_value_to_show(page):
+    dead = device(2, state="silent", failed_with="no_reply", readings=[reading("soil_moisture", None, "%", "no_reply")])
+    del dead["last_good_age_ms"]
+    assert "      soil-2 (unit 2) never answered" in page.show(devices=[dead]).splitlines()
+
+
 def test_all_shows_every_value_of_every_device(page):
     text = page.show("--all", devices=[device(n) for n in range(1, 51)])
     assert len(re.findall(r"soil_moisture +2\d(?:\.\d)? % +12 s", text)) == 50

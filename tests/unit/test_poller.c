@@ -412,34 +412,34 @@ static void each_poll_becomes_a_sample_of_its_device(void **state)
 static void status_tells_of_waiting_and_then_of_the_newest_values(void **state)
 {
     struct rig *r = *state;
-    struct reading got[POINTS];
-    int64_t wall_ms, mono_ms[POINTS];
+    struct poller_last got[POINTS];
+    int64_t wall_ms;
     set_manner(r, 0, (struct manner){.hangs = true, .number = 7});
     rig_start(r, 1, 20, 0);
     expect_state(r, 0, "waiting", QUALITY_GOOD);
-    assert_false(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
+    assert_false(poller_last_readings(r->poller, 0, got, &wall_ms));
     set_manner(r, 0, (struct manner){.number = 7});
     size_t at = wait_sample(r, 0, 0);
     stop(r);
     at = r->count - 1;
     expect_state(r, 0, "ok", QUALITY_GOOD);
-    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms));
     assert_int_equal(wall_ms, r->seen[at].sample.wall_ms);
-    assert_int_equal(mono_ms[1], r->seen[at].sample.mono_ms);
-    assert_int_equal(got[1].value.number.magnitude, 7);
+    assert_int_equal(got[1].mono_ms, r->seen[at].sample.mono_ms);
+    assert_int_equal(got[1].reading.value.number.magnitude, 7);
     struct poller_device_status status;
     poller_device_status(r->poller, 0, &status);
     assert_int_equal(status.polls, r->count);
     assert_int_equal(status.failed, 0);
-    assert_int_equal(status.last_good_mono_ms, mono_ms[1]);
+    assert_int_equal(status.last_good_mono_ms, got[1].mono_ms);
     assert_int_equal(status.stats.requests, r->polls[0]);
 }
 
 static void a_point_that_is_not_due_keeps_its_newest_reading_in_status(void **state)
 {
     struct rig *r = *state;
-    struct reading got[POINTS];
-    int64_t wall_ms, mono_ms[POINTS];
+    struct poller_last got[POINTS];
+    int64_t wall_ms;
     r->manners[0].number = 1;
     rig_start(r, 1, 20, 3600000);
     size_t at = wait_sample(r, 0, 0);
@@ -448,11 +448,29 @@ static void a_point_that_is_not_due_keeps_its_newest_reading_in_status(void **st
     wait_number(r, 0, at + 1, 2);
     stop(r);
     assert_int_equal(r->seen[r->count - 1].readings[1].quality, QUALITY_NOT_DUE);
-    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
-    assert_int_equal(got[0].value.number.magnitude, 2);
-    assert_int_equal(got[1].value.number.magnitude, 1);
-    assert_int_equal(mono_ms[1], r->seen[at].sample.mono_ms);
-    assert_int_equal(mono_ms[0], r->seen[r->count - 1].sample.mono_ms);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms));
+    assert_int_equal(got[0].reading.value.number.magnitude, 2);
+    assert_int_equal(got[1].reading.value.number.magnitude, 1);
+    assert_int_equal(got[1].mono_ms, r->seen[at].sample.mono_ms);
+    assert_int_equal(got[0].mono_ms, r->seen[r->count - 1].sample.mono_ms);
+}
+
+static void a_failed_poll_leaves_the_last_good_value_beside_its_failure(void **state)
+{
+    struct rig *r = *state;
+    struct poller_last got[POINTS];
+    int64_t wall_ms;
+    set_manner(r, 0, (struct manner){.number = 7});
+    rig_start(r, 1, 20, 0);
+    size_t at = wait_sample(r, 0, 0);
+    set_manner(r, 0, (struct manner){.failed = QUALITY_NO_REPLY});
+    wait_samples(r, 0, at + 1, 2); /* the first may have been under way */
+    stop(r);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms));
+    assert_int_equal(got[0].reading.quality, QUALITY_NO_REPLY);
+    assert_int_equal(got[0].reading.value.kind, VALUE_NONE); /* never taken for a new one */
+    assert_int_equal(got[0].good.number.magnitude, 7);
+    assert_true(got[0].good_mono_ms > 0 && got[0].good_mono_ms < got[0].mono_ms);
 }
 
 static void an_untrusted_clock_is_marked_on_the_sample(void **state)
@@ -489,8 +507,8 @@ static void periods_that_pass_during_a_slow_poll_are_counted(void **state)
 static void silence_is_recorded_probed_and_said_once(void **state)
 {
     struct rig *r = *state;
-    struct reading got[POINTS];
-    int64_t wall_ms, mono_ms[POINTS];
+    struct poller_last got[POINTS];
+    int64_t wall_ms;
     set_manner(r, 0, (struct manner){.failed = QUALITY_NO_REPLY});
     set_manner(r, 1, (struct manner){.failed = QUALITY_NO_REPLY});
     set_manner(r, 3, (struct manner){.failed = QUALITY_EXCEPTION, .exception = 11});
@@ -510,8 +528,9 @@ static void silence_is_recorded_probed_and_said_once(void **state)
     expect_state(r, 0, "silent", QUALITY_NO_REPLY);
     expect_state(r, 3, "silent", QUALITY_EXCEPTION);
     expect_state(r, 1, "ok", QUALITY_GOOD);
-    assert_true(poller_last_readings(r->poller, 0, got, mono_ms, &wall_ms));
-    assert_int_equal(got[0].quality, QUALITY_NO_REPLY);
+    assert_true(poller_last_readings(r->poller, 0, got, &wall_ms));
+    assert_int_equal(got[0].reading.quality, QUALITY_NO_REPLY);
+    assert_int_equal(got[0].good_mono_ms, 0); /* it never answered */
     stop(r);
 
     assert_int_equal(r->polls[0], 3);
@@ -841,6 +860,7 @@ int main(void)
         T(each_poll_becomes_a_sample_of_its_device),
         T(status_tells_of_waiting_and_then_of_the_newest_values),
         T(a_point_that_is_not_due_keeps_its_newest_reading_in_status),
+        T(a_failed_poll_leaves_the_last_good_value_beside_its_failure),
         T(an_untrusted_clock_is_marked_on_the_sample),
         T(periods_that_pass_during_a_slow_poll_are_counted),
         T(silence_is_recorded_probed_and_said_once),
