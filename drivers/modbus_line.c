@@ -84,7 +84,7 @@ int modbus_line_explain(const char *port, int error, struct err_note *note)
         break;
     case ENOTTY:
     case EINVAL:
-        advice = _("it is no serial port: check `port`");
+        advice = _("it is no serial port: check `port`, or take a name from /dev/serial/by-id");
         break;
     }
     return err_note(note, FG_EIO, "%s: %s; %s", port, text_errno(error), advice);

@@ -135,8 +135,8 @@ static char *configured_database(const struct config_options *options, int *ret_
     } else {
         fprintf(stderr,
                 _("fieldgate export: %s cannot be used (`fieldgate check` says why); name the database: "
-                  "--database " CMD_DEFAULT_STATE_DIR "/buffer.db\n"),
-                options->path);
+                  "--database %s/buffer.db\n"),
+                options->path, CMD_DEFAULT_STATE_DIR);
     }
     config_problems_free(&problems);
     *ret_code = err == FG_EINVALID ? CMD_CONFIG : CMD_FAILED;

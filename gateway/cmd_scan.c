@@ -78,6 +78,21 @@ static int scan(struct scan_run *r, const struct scan_limits *limits)
     return r->findings.count > 0 ? CMD_DONE : CMD_FAILED;
 }
 
+/* A single word may be meant for a bus: a host's name that nobody knows would be a riddle. */
+static void say_if_no_bus(const char *target, const struct config *c, const struct scan_place *place,
+                          const char *path)
+{
+    if (place->bus || strpbrk(target, "/.:"))
+        return;
+    if (c)
+        fprintf(stderr, _("scan: \"%s\" is no bus of %s, so it is taken for a host\n"), target, path);
+    else
+        fprintf(stderr,
+                _("scan: the buses of %s are not known (`fieldgate check` says why), so \"%s\" is taken for "
+                  "a host\n"),
+                path, target);
+}
+
 int cmd_scan(int argc, char **argv)
 {
     struct scan_options o;
@@ -96,6 +111,7 @@ int cmd_scan(int argc, char **argv)
         c = NULL; /* a port or host can be scanned without any configuration */
     config_problems_free(&problems);
     scan_find_place(o.target, c, &r.place);
+    say_if_no_bus(o.target, c, &r.place, o.config.path);
     code = CMD_FAILED;
     r.findings.items = calloc(SCAN_FINDINGS_MAX, sizeof *r.findings.items);
     if (r.findings.items && scan_profiles_load(&o.config, &r.profiles) == 0)

@@ -54,10 +54,14 @@ static int say_why_not(int err, const char *runtime_dir)
                   "`systemctl start fieldgate`\n"),
                 runtime_dir);
     else if (err == FG_EIO)
-        fprintf(stderr, _("fieldgate status: %s/status.json: %s\n"), runtime_dir, text_errno(errno));
+        fprintf(stderr, _("fieldgate status: %s/status.json: %s; check --runtime-dir\n"), runtime_dir,
+                text_errno(errno));
     else
-        fprintf(stderr, _("fieldgate status: %s/status.json is not what a gateway writes: %s\n"), runtime_dir,
-                err_text(err));
+        fprintf(stderr,
+                _("fieldgate status: %s/status.json is not what a gateway writes: %s; check --runtime-dir, "
+                  "and see what "
+                  "`systemctl status fieldgate` says\n"),
+                runtime_dir, err_text(err));
     return CMD_FAILED;
 }
 

@@ -17,7 +17,8 @@
 static int explain(const char *path, int error, struct err_note *note)
 {
     if (error == ENOENT || error == ECONNREFUSED)
-        return err_note(note, FG_ECLOSED, _("%s: no gateway listens there"), path);
+        return err_note(note, FG_ECLOSED,
+                        _("%s: no gateway listens there; start it with `systemctl start fieldgate`"), path);
     if (error == EACCES || error == EPERM)
         return err_note(note, FG_EIO,
                         _("%s: not allowed; use sudo, or join the group (usermod -aG fieldgate YOU)"), path);

@@ -155,10 +155,13 @@ static int check_file(const char *path, struct err_note *note)
     if (err == FG_EFOREIGN)
         return err_note(note, err, "%s: not a database of this version of fieldgate", path);
     if (!err && kind == STORE_FILE_GARBAGE)
-        return err_note(note, FG_EFOREIGN, "%s: not a database, or one that is damaged at its beginning",
+        return err_note(note, FG_EFOREIGN,
+                        "%s: not a database, or one that is damaged at its beginning; name the gateway's "
+                        "buffer.db or a copy of it",
                         path);
     if (!err && kind == STORE_FILE_NONE)
-        return err_note(note, FG_ENOTFOUND, "%s: the file is empty", path);
+        return err_note(note, FG_ENOTFOUND,
+                        "%s: the file is empty; name the gateway's buffer.db, or copy it again", path);
     return err;
 }
 

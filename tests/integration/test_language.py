@@ -112,9 +112,9 @@ def options_of(lines):
 
 
 @pytest.mark.parametrize("argv", [
-    ["status", "--nothing"], ["check", "-x"], ["show", "--config"], ["profiles", "--help=1"], ["scan", "/dev/a", "/dev/b"],
+    ["status", "--nothing"], ["check", "-x"], ["show", "--config"], ["profiles", "--help=1"], ["scan", "/dev/a", "/dev/b"], ["scan", "nothere", "--config", "/nowhere/fieldgate.yaml"],
     ["export", "--from", "yesterday"], ["pause", "field", "soon"], ["probe"], ["profiles", "no such device"],
-    ["check", "--config", "/nowhere/fieldgate.yaml"], ["status", "--runtime-dir", "/nowhere"],
+    ["check", "--config", "/nowhere/fieldgate.yaml"], ["export", "--config", "/nowhere/fieldgate.yaml"], ["status", "--runtime-dir", "/nowhere"],
 ])
 def test_a_mistake_on_the_command_line_is_explained_in_both_languages(argv):
     english, vietnamese = in_both(*argv)
