@@ -179,9 +179,19 @@ static void add_room(struct screen *s, const cJSON *store)
     screen_words(s, room >= 0 && room < 3 * 86400000LL ? INK_WARNING : INK_PLAIN, INDENT, text);
 }
 
-static void add_store_trouble(struct screen *s, const cJSON *store)
+static void add_store_trouble(struct screen *s, const cJSON *store, int64_t now_ms)
 {
-    char text[512];
+    char text[512], when[32], span[32];
+    int64_t stalled = json_int(store, "stalled_ms", 0);
+    if (stalled > 0) {
+        snprintf(
+            text, sizeof text,
+            _("  THE DISK HANGS since %s (%s): %s cannot be written or read; measuring goes on, nothing is "
+              "sent until it answers, and these figures are from before; check the card or disk (dmesg)"),
+            status_time(now_ms - stalled, when), status_span(stalled, span), json_string(store, "path", "?"));
+        screen_words(s, INK_BAD, 2, text);
+        screen_end(s);
+    }
     if (json_bool(store, "failing", false)) {
         snprintf(text, sizeof text, _("  THE DISK REFUSES WRITES: %s"), json_string(store, "why", ""));
         screen_words(s, INK_BAD, 2, text);
@@ -224,7 +234,7 @@ static void add_store(struct screen *s, const cJSON *status)
         screen_words(s, INK_PLAIN, INDENT, text);
     }
     screen_end(s);
-    add_store_trouble(s, store);
+    add_store_trouble(s, store, json_int(status, "ts", 0));
 }
 
 /* ---- lines ---- */

@@ -15,6 +15,8 @@
 enum { STOP_THREADS_MS = 2500, STOP_MOMENT_MS = 100, KEEP_ID_EVERY_MS = 10000 };
 /* A loose card and a time server that comes and goes change their state all day. */
 static const struct damp_limits DISK_LINES = {6, 4 * 3600000}, CLOCK_LINES = {6, 4 * 3600000};
+/* So soon after a disk that hung all loops have come round again. */
+enum { AFTER_STALL_MS = 30000 };
 
 int gateway_new(const struct gateway_options *options, struct gateway **ret, struct err_note *note)
 {
@@ -61,19 +63,26 @@ int gateway_start(struct gateway *g, struct err_note *note)
     return 0;
 }
 
+/* Who waits for a disk that hangs is not late by itself: the store has a limit of its own for that. */
+static bool waits_for_disk(const struct gateway *g, int64_t now)
+{
+    return g->stalled_mono_ms && now - g->stalled_mono_ms < AFTER_STALL_MS;
+}
+
 static bool all_progress(struct gateway *g)
 {
     int64_t now = clock_mono_ms();
+    bool waits = waits_for_disk(g, now);
     const char *late = NULL;
     if (pulse_late(store_pulse(g->store), now))
         late = "store";
     for (size_t i = 0; i < g->bus_count; i++)
         if (pulse_late(poller_pulse(g->pollers[i]), now))
             late = poller_bus(g->pollers[i]);
-    for (size_t i = 0; i < g->uplink_count; i++)
+    for (size_t i = 0; !waits && i < g->uplink_count; i++)
         if (pulse_late(uplink_pulse(g->uplinks[i]), now))
             late = g->options.config->uplinks[i].name;
-    if (g->control && pulse_late(control_pulse(g->control), now))
+    if (!waits && g->control && pulse_late(control_pulse(g->control), now))
         late = CONTROL_NAME;
     if (late && late != g->late) /* once for each that hangs, not once a second */
         log_line(LOG_PRI_ERROR, "FG-LATE",
@@ -95,11 +104,31 @@ static void note_rates(struct gateway *g)
     atomic_store(&g->written_per_day, rate_per_day(&g->written, now, written));
 }
 
+static void tell_stall(struct gateway *g, const struct store_status *s)
+{
+    const int64_t now = clock_mono_ms();
+    char changes[DAMP_CHANGES];
+    if (s->stalled_ms > 0)
+        g->stalled_mono_ms = now;
+    if (!damp_switch_tell(&g->disk_hangs, &DISK_LINES, s->stalled_ms > 0, now, changes))
+        return;
+    if (s->stalled_ms > 0)
+        log_line(
+            LOG_PRI_ERROR, "FG-STORE-HANGS",
+            "path=%s for=%llds%s: the disk does not finish what it was asked; measuring goes on, readings "
+            "wait in memory and none is sent until it answers; check the card or disk (dmesg)",
+            g->options.config->store.path, (long long)s->stalled_ms / 1000, changes);
+    else
+        log_line(LOG_PRI_NOTICE, "FG-STORE-ANSWERS", "path=%s%s: the disk answers again",
+                 g->options.config->store.path, changes);
+}
+
 static void tell_store_changes(struct gateway *g)
 {
     struct store_status s;
     char changes[DAMP_CHANGES];
     store_status(g->store, &s);
+    tell_stall(g, &s);
     if (damp_switch_tell(&g->disk_failing, &DISK_LINES, s.disk_failing, clock_mono_ms(), changes)) {
         if (s.disk_failing)
             log_line(LOG_PRI_ERROR, "FG-STORE-FAILING",

@@ -49,9 +49,10 @@ struct gateway {
     _Atomic bool clock_trusted;
     struct buf layout, labels, position;
     int64_t started_wall_ms, started_mono_ms;
-    const char *late;                           /* the part that was late at the last look; NULL: none */
-    struct damp_switch disk_failing, clock_set; /* as the log was told */
-    int64_t id_tried_mono_ms;                   /* when it was tried last to keep an id that was not kept */
+    const char *late; /* the part that was late at the last look; NULL: none */
+    struct damp_switch disk_failing, disk_hangs, clock_set; /* as the log was told */
+    int64_t id_tried_mono_ms; /* when it was tried last to keep an id that was not kept */
+    int64_t stalled_mono_ms;  /* when the disk was seen to hang last; 0: never */
     uint64_t queue_dropped;
     struct rate records, written;                                    /* the main thread's */
     _Atomic int64_t records_per_day, written_bytes, written_per_day; /* what they say, for any thread */

@@ -200,6 +200,7 @@ static void add_store(struct buf *out, const struct status_view *v)
     add_bool(out, "failing", s.disk_failing);
     if (s.disk_failing)
         add_string(out, "why", s.disk_note.text);
+    add_int(out, "stalled_ms", s.stalled_ms);
     add_uint(out, "queue_dropped", s.queue_dropped);
     buf_addc(out, '}');
 }

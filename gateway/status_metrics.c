@@ -26,6 +26,9 @@ static void store_metrics(const struct status_view *v, struct buf *out)
     buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s.in_memory);
     head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
     buf_addf(out, "fieldgate_store_failing %d\n", s.disk_failing);
+    head(out, "fieldgate_store_stalled_seconds", "gauge",
+         "How long the disk has not finished what it was asked; 0: it works.");
+    buf_addf(out, "fieldgate_store_stalled_seconds %lld\n", (long long)(s.stalled_ms / 1000));
     head(out, "fieldgate_store_durable", "gauge", "1 while new records go to the disk, 0: to memory.");
     buf_addf(out, "fieldgate_store_durable %d\n", s.durable);
     head(out, "fieldgate_store_queue_dropped_samples_total", "counter",

@@ -22,6 +22,9 @@ static int copy_uplinks(struct store *s, const struct store_options *options)
     if (!s->uplinks)
         return FG_ENOMEM;
     s->uplink_count = options->uplink_count;
+    s->seen_uplinks = calloc(options->uplink_count + 1, sizeof *s->seen_uplinks);
+    if (!s->seen_uplinks)
+        return FG_ENOMEM;
     for (size_t i = 0; i < s->uplink_count; i++) {
         s->uplinks[i].name = strdup(options->uplinks[i].name);
         s->uplinks[i].begins_now = options->uplinks[i].start_now;
@@ -41,6 +44,7 @@ static int init(struct store *s, const struct store_options *options)
     pthread_cond_init(&s->closing_cond, &monotonic);
     pthread_condattr_destroy(&monotonic);
     pthread_mutex_init(&s->append_lock, NULL);
+    pthread_mutex_init(&s->seen_lock, NULL);
     store_turn_init(&s->turn);
     s->max_bytes = options->max_bytes;
     s->commit_every_ms = options->commit_every_ms;
@@ -74,6 +78,7 @@ static void destroy(struct store *s)
         seqset_fini(&s->uplinks[i].lost);
     }
     free(s->uplinks);
+    free(s->seen_uplinks);
     free(s->losses);
     free(s->was_losses);
     free(s->streams);
@@ -86,6 +91,7 @@ static void destroy(struct store *s)
     queue_free(s->queue);
     store_turn_fini(&s->turn);
     pthread_mutex_destroy(&s->append_lock);
+    pthread_mutex_destroy(&s->seen_lock);
     pthread_cond_destroy(&s->closing_cond);
     free(s->layout_text);
     free(s->software);
@@ -134,6 +140,16 @@ static int begin_in_memory(struct store *s, const struct store_options *options,
     return 0;
 }
 
+/* There are figures from the beginning, should the first commit hang. */
+static void look(struct store *s)
+{
+    struct store_status ignored;
+    struct store_uplink_status ignored_too;
+    store_status(s, &ignored);
+    for (size_t i = 0; i < s->uplink_count; i++)
+        store_uplink_status(s, i, &ignored_too);
+}
+
 int store_open(const struct store_options *options, struct store **ret, struct err_note *note)
 {
     struct store_opening opening = {.options = options};
@@ -151,6 +167,8 @@ int store_open(const struct store_options *options, struct store **ret, struct e
         err = begin(s, &opening, note);
     if (err)
         err = begin_in_memory(s, options, err, note);
+    if (!err)
+        look(s);
     if (!err)
         err = run_writer(s);
     store_opening_fini(&opening);

@@ -121,7 +121,8 @@ int store_append_event(struct store *s, int64_t wall_ms, const char *body);
  *       marked "clock":"corrected", and an event clock_set follows; or
  *     - until an uplink is connected and hold_ms have passed since one was for the first time in this boot:
  *       then they go out marked "clock":"untrusted" and are never changed.
- * They count as waiting meanwhile. Does nothing without hold_untrusted. */
+ * They count as waiting meanwhile. Does nothing without hold_untrusted, and while the disk hangs: the next
+ * call makes up for it. */
 void store_clock(struct store *s, bool trusted, bool link_up);
 
 struct store_limits {
@@ -198,7 +199,11 @@ struct store_status {
     uint64_t recorded; /* records committed since start */
     bool disk_failing; /* it refuses writes, or has not been asked again yet */
     struct err_note disk_note;
+    /* How long the disk has kept all others waiting; 0: it does not. The figures but queue_dropped and bytes
+     * are then those of the last time, also of the uplinks. */
+    int64_t stalled_ms;
 };
+/* These two wait 5 s at most for one flush. */
 void store_status(struct store *s, struct store_status *ret);
 void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret);
 const struct pulse *store_pulse(const struct store *s);

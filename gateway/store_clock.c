@@ -233,9 +233,8 @@ int store_clock_tell(struct store *s)
 void store_clock(struct store *s, bool trusted, bool link_up)
 {
     struct store_clock *c = &s->clock;
-    if (!c->holds)
+    if (!c->holds || !store_turn_try(&s->turn, STORE_STALL_MS))
         return;
-    store_turn_take(&s->turn);
     bool was_trusted = atomic_exchange(&c->trusted, trusted);
     if (trusted && !was_trusted) {
         c->set_wall_ms = wall_ms(s);

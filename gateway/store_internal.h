@@ -25,6 +25,7 @@
 #define STORE_LOSS_MS 10000     /* what is lost within so long is told in one event */
 #define STORE_PATIENCE_MS 60000 /* an I/O error that lasts so long is taken for a dead sector */
 #define STORE_RESERVE 100000    /* numbers reserved at a time in the side file */
+#define STORE_STALL_MS 5000     /* what one has had the store for so long waits for a disk that hangs */
 #define STORE_TS_UNKNOWN INT64_MIN
 #define STORE_EVENT UINT32_MAX /* the device of an event */
 #define STORE_FLAG_UNTRUSTED 1 /* ts comes from a clock that was not trusted */
@@ -160,6 +161,11 @@ struct store {
     struct buf body, extra;
     struct store_refusals refusals;
     uint64_t queue_dropped;
+
+    /* The last figures, for those who must not wait. */
+    pthread_mutex_t seen_lock;
+    struct store_status seen;
+    struct store_uplink_status *seen_uplinks;
 
     struct store_turn turn;
     struct store_db db;

@@ -61,13 +61,8 @@ static int64_t room_records(struct store *s, uint64_t records)
     return fit > (int64_t)waiting ? fit - (int64_t)waiting : 0;
 }
 
-void store_status(struct store *s, struct store_status *ret)
+static void figures(struct store *s, struct store_status *ret)
 {
-    memset(ret, 0, sizeof *ret);
-    pthread_mutex_lock(&s->append_lock);
-    ret->queue_dropped = s->queue_dropped;
-    pthread_mutex_unlock(&s->append_lock);
-    store_turn_take(&s->turn);
     memcpy(ret->stream, s->side.stream, sizeof ret->stream);
     ret->layout = s->layout;
     ret->durable = !s->memory.on;
@@ -79,16 +74,45 @@ void store_status(struct store *s, struct store_status *ret)
     ret->commits = s->commits;
     ret->disk_failing = s->disk_failing;
     ret->disk_note = s->disk_note;
-    store_turn_give(&s->turn);
+}
+
+/* What was seen under the turn is kept, for when it cannot be had. */
+static void keep(struct store *s, void *seen, const void *now, size_t size)
+{
+    pthread_mutex_lock(&s->seen_lock);
+    memcpy(seen, now, size);
+    pthread_mutex_unlock(&s->seen_lock);
+}
+
+static void recall(struct store *s, const void *seen, void *ret, size_t size)
+{
+    pthread_mutex_lock(&s->seen_lock);
+    memcpy(ret, seen, size);
+    pthread_mutex_unlock(&s->seen_lock);
+}
+
+void store_status(struct store *s, struct store_status *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    if (store_turn_try(&s->turn, STORE_STALL_MS)) {
+        figures(s, ret);
+        store_turn_give(&s->turn);
+        keep(s, &s->seen, ret, sizeof *ret);
+    } else {
+        int64_t ms = store_turn_held_ms(&s->turn);
+        recall(s, &s->seen, ret, sizeof *ret);
+        ret->stalled_ms = ms > STORE_STALL_MS ? ms : STORE_STALL_MS;
+    }
+    pthread_mutex_lock(&s->append_lock);
+    ret->queue_dropped = s->queue_dropped;
+    pthread_mutex_unlock(&s->append_lock);
     ret->bytes = store_file_size(s->path, "") + store_file_size(s->path, "-wal");
     ret->max_bytes = s->max_bytes;
 }
 
-void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret)
+static void uplink_figures(struct store *s, const struct store_uplink_state *u,
+                           struct store_uplink_status *ret)
 {
-    memset(ret, 0, sizeof *ret);
-    store_turn_take(&s->turn);
-    const struct store_uplink_state *u = &s->uplinks[uplink];
     ret->accepted = store_progress_accepted(s, u);
     ret->delivered = u->delivered;
     ret->waiting = u->waiting.total;
@@ -98,5 +122,16 @@ void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_sta
         int64_t ts = store_record_ts(store_db_at(s, u->waiting.ranges[0].first), u->waiting.ranges[0].first);
         ret->oldest_waiting_ms = ts == STORE_TS_UNKNOWN ? 0 : ts;
     }
-    store_turn_give(&s->turn);
+}
+
+void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret)
+{
+    memset(ret, 0, sizeof *ret);
+    if (store_turn_try(&s->turn, STORE_STALL_MS)) {
+        uplink_figures(s, &s->uplinks[uplink], ret);
+        store_turn_give(&s->turn);
+        keep(s, &s->seen_uplinks[uplink], ret, sizeof *ret);
+    } else {
+        recall(s, &s->seen_uplinks[uplink], ret, sizeof *ret);
+    }
 }

@@ -2,6 +2,9 @@
 #include "store_turn.h"
 
 #include <stddef.h>
+#include <time.h>
+
+#include "clock.h"
 
 struct store_turn_waiter {
     pthread_cond_t called;
@@ -13,6 +16,7 @@ void store_turn_init(struct store_turn *t)
 {
     pthread_mutex_init(&t->mutex, NULL);
     t->taken = false;
+    t->since_mono_ms = 0;
     t->first = t->last = NULL;
 }
 
@@ -21,26 +25,77 @@ void store_turn_fini(struct store_turn *t)
     pthread_mutex_destroy(&t->mutex);
 }
 
-static void queue_up(struct store_turn *t)
+static void init_cond(pthread_cond_t *c)
 {
-    struct store_turn_waiter me = {.called = PTHREAD_COND_INITIALIZER};
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(c, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+}
+
+static void leave(struct store_turn *t, const struct store_turn_waiter *w)
+{
+    struct store_turn_waiter *before = NULL;
+    while (before ? before->next != w : t->first != w)
+        before = before ? before->next : t->first;
+    if (before)
+        before->next = w->next;
+    else
+        t->first = w->next;
+    if (t->last == w)
+        t->last = before;
+}
+
+static void wait_at_most(struct store_turn *t, struct store_turn_waiter *me, int64_t most_ms)
+{
+    /* Whoever has it now may be another one than before: looked at again each time. */
+    while (!me->is_called && clock_mono_ms() - t->since_mono_ms < most_ms) {
+        int64_t until = t->since_mono_ms + most_ms;
+        struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+        pthread_cond_timedwait(&me->called, &t->mutex, &at);
+    }
+}
+
+/* most_ms: how long one holder is waited for; negative: for ever. */
+static bool queue_up(struct store_turn *t, int64_t most_ms)
+{
+    struct store_turn_waiter me = {.next = NULL};
+    init_cond(&me.called);
     if (t->last)
         t->last->next = &me;
     else
         t->first = &me;
     t->last = &me;
-    while (!me.is_called)
+    while (!me.is_called && most_ms < 0)
         pthread_cond_wait(&me.called, &t->mutex);
+    wait_at_most(t, &me, most_ms);
+    if (!me.is_called)
+        leave(t, &me);
     pthread_cond_destroy(&me.called);
+    return me.is_called;
+}
+
+static bool take(struct store_turn *t, int64_t most_ms)
+{
+    pthread_mutex_lock(&t->mutex);
+    bool ours = !t->taken || queue_up(t, most_ms);
+    if (ours) {
+        t->taken = true;
+        t->since_mono_ms = clock_mono_ms();
+    }
+    pthread_mutex_unlock(&t->mutex);
+    return ours;
 }
 
 void store_turn_take(struct store_turn *t)
 {
-    pthread_mutex_lock(&t->mutex);
-    if (t->taken)
-        queue_up(t);
-    t->taken = true;
-    pthread_mutex_unlock(&t->mutex);
+    (void)take(t, -1);
+}
+
+bool store_turn_try(struct store_turn *t, int64_t most_ms)
+{
+    return take(t, most_ms);
 }
 
 /* Handed over: nobody who comes in between can be faster than the one who is called. */
@@ -49,13 +104,20 @@ void store_turn_give(struct store_turn *t)
     pthread_mutex_lock(&t->mutex);
     struct store_turn_waiter *next = t->first;
     if (next) {
-        t->first = next->next;
-        if (!t->first)
-            t->last = NULL;
+        leave(t, next);
         next->is_called = true;
+        t->since_mono_ms = clock_mono_ms();
         pthread_cond_signal(&next->called);
     } else {
         t->taken = false;
     }
     pthread_mutex_unlock(&t->mutex);
+}
+
+int64_t store_turn_held_ms(struct store_turn *t)
+{
+    pthread_mutex_lock(&t->mutex);
+    int64_t ms = t->taken ? clock_mono_ms() - t->since_mono_ms : 0;
+    pthread_mutex_unlock(&t->mutex);
+    return ms;
 }

@@ -291,6 +291,7 @@ static int commit_in_memory(struct store *s, int err)
 static bool one_round(struct store *s)
 {
     int err = 0;
+    pulse_expect(&s->pulse, COMMIT_LIMIT_MS); /* also for whoever reads before us */
     store_turn_take(&s->turn);
     uint64_t newest = s->newest, last = store_clock_last(s);
     tell(s, false);

@@ -104,6 +104,31 @@ def test_a_gateway_without_an_id_starts_on_a_full_disk_and_keeps_the_one_it_made
     assert stage.daemon.wait_for_status(lambda s: True, 5, "a status")["gateway"] == first
 
 
+def test_a_disk_that_stands_still_stops_neither_polls_nor_status_nor_watchdog_and_is_named(stage):
+    card = mounted(stage, Card(stage.state_dir, stage.path("card")))
+    stage.counter_farm(2)
+    stage.up(every="200ms")
+    stage.subscriber.sample("counter-1")
+    card.freeze()
+    line = stage.daemon.wait_for_log("FG-STORE-HANGS", 30)
+    assert "path=" + stage.state_dir in line and "dmesg" in line
+    before, fed, served = stage.daemon.status(), stage.daemon.watchdog_fed(), stage.farm.ledger.count()
+    assert before["store"]["stalled_ms"] >= 5000
+    # Longer than a loop may usually take: uplinks wait for the disk, and are not blamed for it.
+    now = stage.daemon.wait_for_status(lambda s: s["store"]["stalled_ms"] > 36000, 120, "a status that goes on")
+    assert now["store"]["newest"] == before["store"]["newest"] and now["ts"] > before["ts"] + 20000
+    assert stage.daemon.watchdog_fed() > fed + 10 and not stage.daemon.lines("FG-LATE")
+    assert stage.farm.ledger.count() > served + 100
+    page = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime)
+    assert "THE DISK HANGS since" in page.stdout and "check the card" in " ".join(page.stdout.split())
+    card.thaw()
+    stage.daemon.wait_for_log("FG-STORE-ANSWERS", 20)
+    stage.daemon.wait_for_status(lambda s: s["store"]["stalled_ms"] == 0, 20, "a disk that works")
+    report = stage.wait_balanced(60)
+    assert report.dropped == 0 and reasons(stage) == ["created"]
+    assert not stage.daemon.lines("FG-LATE") and len(stage.daemon.lines("FG-STORE-HANGS")) == 1
+
+
 def test_what_a_disk_that_stands_still_keeps_out_is_counted(stage):
     card = mounted(stage, Card(stage.state_dir, stage.path("card")))
     for bus in ("one", "other"):

@@ -22,11 +22,13 @@ def default_binary():
 
 
 class NotifySocket:
-    """The service manager's end of sd_notify(): notes when READY=1 came, and takes whatever else is said."""
+    """The service manager's end of sd_notify(): notes when READY=1 came and how often the watchdog was fed, and takes
+    whatever else is said."""
 
     def __init__(self, path):
         self.path = path
         self.ready_at = None
+        self.fed = 0
         self._changed = threading.Condition()
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(path)
@@ -38,6 +40,7 @@ class NotifySocket:
             data = self._socket.recv(4096)
             if data == b"end":
                 return
+            self.fed += b"WATCHDOG=1" in data.split(b"\n")
             if b"READY=1" in data.split(b"\n"):
                 with self._changed:
                     self.ready_at = time.monotonic()
@@ -171,6 +174,10 @@ class Daemon:
             return status if status and predicate(status) else None
 
         return wait_until(look, seconds, lambda: "%s; it says %s" % (what, json.dumps(self.status())[:2000]))
+
+    def watchdog_fed(self):
+        """How often, over all starts."""
+        return self._notify.fed
 
     def command(self, *argv, seconds=10):
         """Runs another command of the program: command("check") -> CompletedProcess with text output."""

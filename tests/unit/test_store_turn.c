@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 
+#include "../../gateway/clock.h"
 #include "../../gateway/store_turn.h"
 
 #define THREADS 12
@@ -104,6 +105,8 @@ static void they_are_served_in_the_order_of_asking_even_when_the_giver_asks_agai
         askers[i] = (struct asker){&row, i};
         assert_int_equal(pthread_create(&threads[i], NULL, ask_once, &askers[i]), 0);
         wait_until_asked(&row.turn, before);
+        /* Whoever gives up is not waited for. */
+        assert_false(store_turn_try(&row.turn, 1));
     }
     store_turn_give(&row.turn);
     store_turn_take(&row.turn); /* at once, as the writer does: behind all who waited */
@@ -116,12 +119,31 @@ static void they_are_served_in_the_order_of_asking_even_when_the_giver_asks_agai
     store_turn_fini(&row.turn);
 }
 
+static void how_long_it_is_held_is_counted_anew_for_each_holder(void **state)
+{
+    struct store_turn turn;
+    (void)state;
+    store_turn_init(&turn);
+    assert_int_equal(store_turn_held_ms(&turn), 0);
+    store_turn_take(&turn);
+    int64_t begin = clock_mono_ms();
+    assert_false(store_turn_try(&turn, 20));
+    assert_true(clock_mono_ms() - begin >= 19);
+    assert_true(store_turn_held_ms(&turn) >= 19);
+    store_turn_give(&turn);
+    assert_int_equal(store_turn_held_ms(&turn), 0);
+    assert_true(store_turn_try(&turn, 0));
+    store_turn_give(&turn);
+    store_turn_fini(&turn);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_who_asks_alone_gets_it_again_and_again),
         cmocka_unit_test(never_two_are_inside_and_nobody_is_forgotten),
         cmocka_unit_test(they_are_served_in_the_order_of_asking_even_when_the_giver_asks_again),
+        cmocka_unit_test(how_long_it_is_held_is_counted_anew_for_each_holder),
     };
     return cmocka_run_group_tests_name("store_turn", tests, NULL, NULL);
 }
