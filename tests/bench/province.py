@@ -4,7 +4,7 @@
 
     province.py check                 every result in the page is what its formula gives
     province.py write                 puts the results there, after an assumption was changed
-    province.py measured bench.json   first puts measured figures there, those that the file has
+    province.py measured bench.json   first puts measured figures there, those that the file has, and names the others
 
 A row with a name is a quantity: | `name` | 12.3 unit | ... | was assumed or measured, | `name` | `formula` | 12.3 unit | ... |
 is computed from the rows above it. Where a measured figure comes from stands behind "bench: ", the name of its line.
@@ -129,6 +129,8 @@ def main(argv):
         with open(PAGE, "w", encoding="utf-8") as file:
             file.write("\n".join(out) + "\n")
         wrong = work_out(out, {})[1]
+        sources = LINE.findall("\n".join(out)) if figures else []
+        print("".join("not in %s: %s\n" % (argv[1], name) for name in sources if name not in figures), end="")
     for text in wrong:
         print(text)
     return 1 if wrong else 0
