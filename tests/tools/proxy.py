@@ -12,7 +12,8 @@ What a link is, it is in both ways: "up" (from the daemon) and "down" (to it).
     refuse()       every connection ends with RST and no new one is taken, until admit()
     clear()        a good link again; what was held goes on
 
-carried(way) says how many bytes have come out at the other end.
+carried(way) says how many bytes have come out at the other end, arrivals() when somebody came, whether there was anybody
+behind it or not.
 
 Threads: one thread runs the link; every method may be called from any other and returns when it is done.
 """
@@ -21,6 +22,7 @@ import asyncio
 import socket
 import struct
 import threading
+import time
 
 CHUNK = 4096
 BUFFER = 32768  # a radio does not hold megabytes on the way
@@ -77,7 +79,7 @@ class Proxy:
 
     def __init__(self, target):
         self.target = target
-        self.accepted = 0
+        self._arrivals = []
         self._connections = set()
         self._listener = self._listen(0)
         self.port = self._listener.getsockname()[1]
@@ -94,6 +96,14 @@ class Proxy:
 
     def carried(self, way):
         return self._call(lambda: self._ways[way].carried)
+
+    def arrivals(self):
+        """The wall clock, s, of each connection that was taken."""
+        return self._call(lambda: list(self._arrivals))
+
+    @property
+    def accepted(self):
+        return len(self.arrivals())
 
     # -- faults
 
@@ -192,7 +202,7 @@ class Proxy:
     async def _take(self):
         while True:
             near, _ = await self._loop.sock_accept(self._listener)
-            self.accepted += 1
+            self._arrivals.append(time.time())
             connection = _Connection(near)
             self._connections.add(connection)
             connection.tasks.append(self._loop.create_task(self._connect(connection)))
