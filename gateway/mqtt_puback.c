@@ -62,12 +62,15 @@ ssize_t recv(int fd, void *buffer, size_t len, int flags)
     return got;
 }
 
-/* Stands before OpenSSL's. Below 0 and 0 are alike to whoever then asks SSL_get_error(). */
+/* Stands before OpenSSL's. SSL_read_ex() does not tell 0 from below 0, and Paho takes everything below 0 for
+ * "later" while it opens a websocket: it would wait in vain for a broker that has ended the connection. */
 int SSL_read(SSL *tls, void *buffer, int len)
 {
     size_t got = 0;
-    if (SSL_read_ex(tls, buffer, len > 0 ? (size_t)len : 0, &got) <= 0)
-        return -1;
+    if (SSL_read_ex(tls, buffer, len > 0 ? (size_t)len : 0, &got) <= 0) {
+        int why = SSL_get_error(tls, 0);
+        return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? -1 : 0;
+    }
     take((uintptr_t)tls, buffer, got);
     return (int)got;
 }

@@ -72,10 +72,12 @@ def broker_with(stage, authority, certificate):
 
 
 def refused(stage, uplink, *words):
-    """Its own line says why, and it has nothing."""
+    """Its own line says why, at once and not when our patience ends, and it has nothing."""
     line = stage.daemon.wait_for_log("FG-LINK-TLS", 20, text="uplink=%s " % uplink)
     for word in words:
         assert word in line, line
+    failed = stage.daemon.wait_for_log("FG-LINK-FAILED", text="uplink=%s " % uplink)
+    assert "no answer from" not in failed, failed
     status = stage.daemon.wait_for_status(lambda s: one_of(s, uplink)["waiting"] > 2)
     assert one_of(status, uplink)["connected"] is False and one_of(status, uplink)["delivered"] == 0
 
@@ -84,13 +86,12 @@ def one_of(status, uplink):
     return next(u for u in status["uplinks"] if u["name"] == uplink)
 
 
-class TlsServer(threading.Thread):
+class TlsServer:
     """Takes whoever trusts it and keeps what it is told. authority: whose clients it wants to see a certificate of.
     version: the only one it speaks, an old one. Its key exchange by RSA then needs no signature of the old kind: with
     others OpenSSL 3 would give up for another reason."""
 
     def __init__(self, certificate, authority=None, version=None):
-        super().__init__(daemon=True)
         self.told = []
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         if authority:
@@ -104,18 +105,20 @@ class TlsServer(threading.Thread):
         self._context.load_cert_chain(*certificate)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
-        self.start()
+        threading.Thread(target=self._accept, daemon=True).start()
 
-    def run(self):
-        while True:
-            client, _ = self._listener.accept()
-            client.settimeout(5)
-            try:
-                with self._context.wrap_socket(client, server_side=True) as talk:
-                    heard = talk.recv(100)
-                    self.told += [heard] if heard else []
-            except OSError:
-                pass  # a handshake that failed, as it should
+    def _accept(self):
+        while True:  # nobody waits for another's silence
+            threading.Thread(target=self._serve, args=(self._listener.accept()[0],), daemon=True).start()
+
+    def _serve(self, client):
+        client.settimeout(30)
+        try:
+            with self._context.wrap_socket(client, server_side=True) as talk:
+                heard = talk.recv(100)
+                self.told += [heard] if heard else []
+        except OSError:
+            pass  # a handshake that failed, as it should
 
 
 def uplinks_to(servers, **files):
