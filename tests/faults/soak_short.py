@@ -43,7 +43,7 @@ GROWTH = 1.05
 # Growth of the memory that is told as it happens, in KiB: the story shows which fault it came with.
 STEP = 32
 # Faults until the first window, and how long a window is.
-WARM_S, WINDOW_S = 35, 15
+WARM_S, WINDOW_S = 35, 25
 # Those that fall silent have several registers: the one that asks whether a device is back is then no poll to the judge.
 SENSORS = ("soil-a1", "air-1", "meter")
 
@@ -86,13 +86,14 @@ class Watch:
                 greatest = one.anonymous
 
     def window(self, seconds):
-        """The median of what is seen from now on."""
+        """What is held, from now on: the least memory that is seen (the daemon gives back what bursts took every ten
+        seconds), and the median of the rest."""
         begin = time.monotonic()
         time.sleep(seconds)
         seen = [one for one in self.looks if one.at >= begin]
         assert len(seen) >= seconds / 2, "the daemon could not be looked at"
-        return Look(begin, *(statistics.median(getattr(one, name) for one in seen)
-                             for name in ("anonymous", "descriptors", "threads")))
+        return Look(begin, min(one.anonymous for one in seen),
+                    *(statistics.median(getattr(one, name) for one in seen) for name in ("descriptors", "threads")))
 
     def close(self):
         self._end.set()
