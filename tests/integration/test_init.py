@@ -2,7 +2,6 @@
 """`fieldgate init`: from a box with an adapter to a configuration that works, asked or scripted; and the README's
 first ten minutes, replayed word by word."""
 
-import dataclasses
 import os
 import pathlib
 import pty
@@ -19,24 +18,19 @@ import pytest
 import yaml
 
 from daemon import ROOT, default_binary
-from models import MODELS, Field
+from models import npk_probe
 from proc import free_port
+from readme import first_minutes
 
 PROFILES = os.path.join(ROOT, "config", "profiles")
 NARROW = ["--baud", "9600,4800", "--format", "8N1", "--units", "1-8"]  # so that a test need not wait for all of it
 PASSWORD = 'h0a "dâu" \\ #5'
 
 
-def soil_probe(unit):
-    model = MODELS["cwt-soil-npk-s"]
-    return dataclasses.replace(model, fields=model.fields + (Field("unit", "holding", 0x07D0, low=unit, high=unit),
-                                                             Field("speed", "holding", 0x07D1, low=1, high=1)))
-
-
 def a_line(stage, *devices):
     """A serial line with these: (name, unit, model, setting)."""
     stage.farm.add_rtu("field", stage.path("ttyFIELD"))
-    for name, unit, model, setting in devices or [("soil", 7, soil_probe(7), (4800, "8N1"))]:
+    for name, unit, model, setting in devices or [("soil", 7, npk_probe(7), (4800, "8N1"))]:
         stage.farm.add_device(name, "field", unit, model, setting=setting)
     stage.farm.start()
     return stage.path("ttyFIELD")
@@ -243,7 +237,7 @@ def test_a_device_that_nobody_knows_becomes_a_comment_that_says_what_to_do(stage
 
 
 def test_two_devices_with_one_number_are_said_and_only_one_is_taken(stage):
-    port = a_line(stage, ("soil", 1, soil_probe(1), None))  # answers at every speed, as two would
+    port = a_line(stage, ("soil", 1, npk_probe(1), None))  # answers at every speed, as two would
     done = init(stage, "--bus", port, "--broker", "none", "--yes", *NARROW)
     assert done.returncode == 0 and "the same unit number" in done.stdout, done
     assert len(made(stage)["devices"]) == 1
@@ -306,20 +300,14 @@ def test_a_bus_of_the_running_gateway_is_borrowed_and_given_back(stage):
 
 # ---- the README's first ten minutes ----
 
-def first_minutes():
-    """The commands of the README's block, as they stand there."""
-    readme = (pathlib.Path(ROOT) / "README.md").read_text(encoding="utf-8")
-    part = readme.split("## From a sensor to the broker", 1)[1].split("\n## ", 1)[0]
-    return re.search(r"```sh\n(.*?)```", part, re.S).group(1).strip().splitlines()
-
-
 def test_the_readme_leads_from_nothing_to_data_at_a_broker(stage):
-    """Each command as it is printed, but for sudo and paths; apt has been replaced by the build."""
+    """Each command as it is printed, but for sudo and paths; apt has been replaced by the build. Word by word and on a
+    box of its own: tests/system/test_in_the_field.py."""
     port = a_line(stage)
     stage.start_broker()
     stage.configure(settings={"gateway": {"name": "as installed"}, "store": {"path": stage.path("state", "buffer.db")}})
     stage.start_daemon(profiles=PROFILES)
-    commands = first_minutes()
+    commands = first_minutes().commands
     assert len(commands) < 10
     assert re.match(r"sudo apt install \./\S*fieldgate_\S+\.deb mosquitto mosquitto-clients$", commands[0]), commands[0]
     own = {"init": ["--output", stage.config_path, "--profiles", PROFILES, "--runtime-dir", stage.path("run")],

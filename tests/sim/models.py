@@ -7,7 +7,7 @@ reading that arrives somewhere can be traced to the one answer it came from.
 """
 
 import struct
-from dataclasses import dataclass, field as dataclass_field
+from dataclasses import dataclass, field as dataclass_field, replace
 from decimal import Decimal
 
 TABLES = {1: "coil", 2: "discrete_input", 3: "holding", 4: "input"}
@@ -189,6 +189,12 @@ COUNTER = Model(
 WIDE = Model(
     "wide", "Sixty registers", "invented for tests",
     _table("holding", *(("r%02d" % i, i, dict(low=10000 + i, high=65000)) for i in range(60))))
+
+def npk_probe(unit):
+    """A CWT_SOIL_NPK with the registers in which it keeps its unit number and its speed (1: 4800)."""
+    return replace(CWT_SOIL_NPK, fields=CWT_SOIL_NPK.fields + (Field("unit", "holding", 0x07D0, low=unit, high=unit),
+                                                               Field("speed", "holding", 0x07D1, low=1, high=1)))
+
 
 # Two blocks of the same shape, whose values cannot be mistaken for each other.
 TWINS = Model(

@@ -4,6 +4,7 @@
 import json
 import os
 import pathlib
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -63,6 +64,11 @@ class Box:
         self.wait_for(f"systemctl is-active --quiet fieldgate && test $(systemctl show fieldgate -p MainPID --value) "
                       f"-ne {old_pid}", seconds)
         return int(self.show("MainPID"))
+
+    def as_technician(self, line, seconds):
+        """A line of a terminal, in the home folder of somebody who may use sudo and says yes to what apt asks."""
+        typed = f"export LC_ALL=C.UTF-8; cd && {line}"
+        return self.run(f"yes | runuser -u technician -- sh -c {shlex.quote(typed)}", seconds=seconds)
 
     def install(self, package):
         """As somebody would by hand: no network, and no questions, so an edited configuration stays as it is."""

@@ -119,10 +119,13 @@ class Machine:
         self._wait_booted()
         assert self.run("cat /proc/sys/kernel/random/boot_id").out != before
 
-    def plug_in(self, name, port):
-        """A USB serial adapter (an FT232, as the guest sees it) whose line ends at 127.0.0.1:port."""
+    def plug_in(self, name, port=None, tty=None):
+        """A USB serial adapter (an FT232, as the guest sees it) whose line ends at 127.0.0.1:port, or at a tty here,
+        which is then set to the speed that the guest sets."""
         address = {"type": "inet", "data": {"host": "127.0.0.1", "port": str(port)}}
-        self.order("chardev-add", id=name, backend={"type": "socket", "data": {"addr": address, "server": False}})
+        end = {"type": "serial", "data": {"device": tty}} if tty else \
+            {"type": "socket", "data": {"addr": address, "server": False}}
+        self.order("chardev-add", id=name, backend=end)
         self.order("device_add", driver="usb-serial", chardev=name, id=f"{name}-adapter", serial=name)
 
     def unplug(self, name):

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Makes a Debian 12 disk that boots in qemu: make_image.sh PACKAGE FOLDER; prints the folder of root.img, vmlinuz and
-# initrd.img. It is kept in FOLDER and made again only when this recipe or the package's dependencies change. Those
-# lie in its apt cache and are not installed: the machine has no network, and what the package needs must be named by
+# initrd.img. It is kept in FOLDER and made again only when this recipe or the package's dependencies change. Those and
+# a broker lie in its apt cache and are not installed: the machine has no network, and what the package needs must be named by
 # the package itself. Needs neither root nor mounts.
 set -eu
 package=$(realpath "$1")
@@ -19,12 +19,13 @@ mkdir -p "$image"
 
 # Of the kernel's modules the boot needs three; udev loads the rest, as on a real box.
 if ! mmdebstrap --variant=minbase --skip=cleanup/apt --aptopt='APT::Install-Recommends "false"' \
-    --include=systemd-sysv,udev,dbus,kmod,login,linux-image-amd64,initramfs-tools,qemu-guest-agent \
+    --include=systemd-sysv,udev,dbus,kmod,login,sudo,linux-image-amd64,initramfs-tools,qemu-guest-agent \
     --essential-hook='mkdir -p "$1/etc/initramfs-tools/conf.d"' \
     --essential-hook='echo MODULES=list >"$1/etc/initramfs-tools/conf.d/few"' \
     --essential-hook='printf "%s\n" virtio_pci virtio_blk ext4 >"$1/etc/initramfs-tools/modules"' \
+    --customize-hook='echo gateway >"$1/etc/hostname"; echo 127.0.0.1 localhost gateway >"$1/etc/hosts"' \
     --customize-hook="copy-in $package /root" \
-    --customize-hook='chroot "$1" sh -c "apt-get install --yes --download-only /root/*.deb mosquitto && rm /root/*.deb"' \
+    --customize-hook='chroot "$1" sh -c "apt-get install --yes --download-only /root/*.deb mosquitto mosquitto-clients && rm /root/*.deb"' \
     --customize-hook='chroot "$1" systemctl mask apt-daily.timer apt-daily-upgrade.timer e2scrub_all.timer \
         e2scrub_reap.service fstrim.timer dpkg-db-backup.timer getty@.service serial-getty@.service' \
     --customize-hook='printf "blacklist %s\n" kvm_amd kvm_intel floppy pcspkr >"$1/etc/modprobe.d/quick.conf"' \

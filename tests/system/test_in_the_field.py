@@ -10,6 +10,9 @@ import subprocess
 
 import pytest
 
+from models import npk_probe
+from readme import first_minutes
+
 PORT = "/dev/serial/by-id/usb-QEMU_QEMU_USB_SERIAL_FG0001-if00-port0"
 
 FARM = f"""\
@@ -21,20 +24,47 @@ devices:
 uplinks:
   - {{name: province, url: "mqtt://127.0.0.1:1883", username: farm, credential: province-password}}
 """
-APT = "DEBIAN_FRONTEND=noninteractive apt-get"
 SECRET = "a secret of thirty characters!"
 
 
-def test_the_package_installs_without_network_brings_what_it_needs_and_runs_at_once(box, package):
-    """Nothing that it needs was there before; the example configuration is in place."""
+def test_the_readmes_first_command_installs_without_network_brings_what_is_needed_and_it_runs_at_once(box, package):
+    """Nothing that it needs was there before; the example configuration is in place. The package lies where `make deb`
+    has put it."""
     assert box.run("ip link 2>/dev/null || ls /sys/class/net").out.split() == ["lo"]
-    box.write("/root/fieldgate.deb", pathlib.Path(package).read_bytes())
-    box.run(f"{APT} install --yes /root/fieldgate.deb </dev/null", seconds=60)
+    box.run("useradd --create-home technician && echo 'technician ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/technician")
+    box.run("runuser -u technician -- mkdir /home/technician/build")
+    box.write(f"/home/technician/build/{package.name}", package.read_bytes())
+    box.as_technician(first_minutes().commands[0], seconds=120)
     state, enabled = box.show("ActiveState", "UnitFileState")
     assert (state, enabled) == ("active", "enabled")
     assert "every device is switched off" in box.run("fieldgate check").out
     assert box.status()["config"] == "current"
     assert box.run(f"stat -c '%a %U' {box.CONFIG}").out == "644 root\n"
+
+
+def test_the_readmes_next_commands_lead_from_an_unknown_sensor_to_data_at_a_broker(box):
+    """As they stand there, and `init` says what stands there. The probe answers at 4800 bits a second and as unit 7 only."""
+    readme = first_minutes()
+    assert len(readme.commands) < 10
+    box.farm.add_rtu("unknown", f"{box.folder}/ttyUNKNOWN")
+    box.farm.add_device("soil", "unknown", 7, npk_probe(7), setting=(4800, "8N1"))
+    box.machine.plug_in("FG0007", tty=box.farm.buses["unknown"].link)
+    try:
+        box.wait_for("test -c /dev/ttyUSB0", 20)
+        said = [box.as_technician(line, seconds=60).out for line in readme.commands[1:]]
+    finally:
+        box.run("systemctl disable --now mosquitto")
+        box.machine.unplug("FG0007")
+    assert comparable(readme.search) in comparable(said[0]), said[0]
+    assert "cwt-soil-npk-s-1" in said[-2], said[-2]
+    assert '"gateway":"farm-01"' in said[-1] and '"soil_moisture":' in said[-1], said[-1]
+
+
+def comparable(text):
+    """Without the progress of the search, the time in a file's name, and an estimate that depends on the payload."""
+    lines = [line for line in text.splitlines(keepends=True) if not line.startswith("scan:")]
+    text = re.sub(r"\.old-[0-9]{8}-[0-9]{6}", ".old-TIME", "".join(lines))
+    return re.sub(r"about [0-9.]+ [kM]B", "about SO MUCH", text)
 
 
 def test_after_a_power_cut_it_starts_with_nothing_plugged_in_and_no_network_and_is_ready_at_once(box):
@@ -133,7 +163,6 @@ def test_a_daemon_that_hangs_is_killed_by_the_watchdog_and_started_again(box):
 
 def test_a_secret_reaches_the_daemon_by_systemd_and_nobody_else(box):
     """A real broker that asks for the password, on the box itself."""
-    box.run(f"{APT} install --yes mosquitto </dev/null", seconds=60)
     box.run(f"mosquitto_passwd -b -c /etc/mosquitto/passwd farm '{SECRET}' && chown mosquitto /etc/mosquitto/passwd")
     box.write("/etc/mosquitto/conf.d/farm.conf", "listener 1883 127.0.0.1\npassword_file /etc/mosquitto/passwd\n")
     box.run("systemctl restart mosquitto fieldgate")  # not waiting for the next attempt, which may be a minute away
@@ -231,7 +260,7 @@ def test_installed_again_it_goes_on_where_it_stopped_and_a_purge_leaves_nothing(
     box.wait_for_reading(after=1)
     assert box.run(f"cat {box.CONFIG}").out == FARM
     box.run("dpkg --purge fieldgate", seconds=60)
-    left = box.run("find / -xdev -path /root -prune -o -path /proc -prune -o -path /sys -prune -o "
+    left = box.run("find / -xdev -path /root -prune -o -path /home -prune -o -path /proc -prune -o -path /sys -prune -o "
                    "-name '*fieldgate*' -print; find /run -name '*fieldgate*'", seconds=60).out.split()
     assert [p for p in left if not p.startswith("/var/lib/systemd/timesync")] == []
     assert box.run("systemctl list-units --all --no-legend 'fieldgate*'; systemctl --failed --no-legend").out == ""

@@ -11,7 +11,6 @@ the release build, and its language is Vietnamese. What is printed is shown as i
 _Technician.names: the folder of the run is called by the paths of a real box.
 """
 
-import dataclasses
 import os
 import pathlib
 import pty
@@ -28,7 +27,7 @@ for _folder in ("sim", "tools"):
 
 from certs import Authority  # noqa: E402
 from daemon import ROOT, default_binary  # noqa: E402
-from models import MODELS, Field  # noqa: E402
+from models import npk_probe  # noqa: E402
 from stage import Stage  # noqa: E402
 
 GUIDE = pathlib.Path(ROOT, "docs", "vi", "HUONG-DAN.md")
@@ -81,13 +80,6 @@ SECOND = """
 CLOCK = "\nclock: {trust: always}\n"
 # What hurried hands type: a model without its last letters, a time without its unit, a key with a slip.
 SLIPS = [("cwt-soil-npk-s", "cwt-soil-npk"), ("every: 60s", "every: 60"), ("topic:", "topik:")]
-
-
-def soil_probe():
-    """The NPK probe with the registers in which it keeps its number and its speed."""
-    model = MODELS["cwt-soil-npk-s"]
-    return dataclasses.replace(model, fields=model.fields + (Field("unit", "holding", 0x07D0, low=1, high=1),
-                                                             Field("speed", "holding", 0x07D1, low=1, high=1)))
 
 
 def links_only(text):
@@ -181,7 +173,7 @@ class _Technician:
         pathlib.Path(stage.path("secrets", "province-password")).write_text("a-long-password\n", encoding="utf-8")
         os.chmod(stage.path("secrets", "province-password"), 0o600)
         stage.farm.add_rtu("field", self.port)
-        stage.farm.add_device("soil-a1", "field", 1, soil_probe(), setting=(4800, "8N1"), also=(255,))
+        stage.farm.add_device("soil-a1", "field", 1, npk_probe(1), setting=(4800, "8N1"), also=(255,))
         stage.farm.start()
         authority = Authority(stage.path("ca"))
         stage.start_broker(tls=(authority.ca_file, *authority.issue("broker", address="DNS:localhost")), users={"htx-01": "a-long-password"})
