@@ -176,7 +176,9 @@ class _Technician:
         stage.farm.add_device("soil-a1", "field", 1, npk_probe(1), setting=(4800, "8N1"), also=(255,))
         stage.farm.start()
         authority = Authority(stage.path("ca"))
-        stage.start_broker(tls=(authority.ca_file, *authority.issue("broker", address="DNS:localhost")), users={"htx-01": "a-long-password"})
+        stage.start_broker(tls=(authority.ca_file, *authority.issue("broker", address="DNS:localhost,IP:127.0.0.1")), users={"htx-01": "a-long-password"})
+        # Somebody at the other end: without a subscriber nothing would be green.
+        stage.subscribe(tls=(authority.ca_file,), user=("htx-01", "a-long-password"))
         self.names += [("localhost", "mqtt.tinh.example"), (str(stage.broker.port), "8883"), ("127.0.0.1", "203.0.113.10")]
 
     def find(self):
