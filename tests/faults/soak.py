@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""soak - random faults for hours: `soak.py 2h` (s, min, h). One line per event, a balance after each round.
+"""soak - random faults for hours: `soak.py 2h` (s, min, h; a bare number is seconds). One line per event, a balance after each round.
 
 A round is a world of its own and ten minutes of faults (or all the time, when it is less), judged like the test's. Its
 seed is printed: `FG_SEED=n make soak` runs that round alone. Exit code 0 when every round balanced.
@@ -24,11 +24,11 @@ from stage import Stage  # noqa: E402
 from world import Disk, World, judge  # noqa: E402
 
 ROUND_S = 600
-UNITS = {"s": 1, "min": 60, "h": 3600}
+UNITS = {"": 1, "s": 1, "min": 60, "h": 3600}
 
 
 def seconds_of(text):
-    found = re.fullmatch(r"(\d+)(s|min|h)", text)
+    found = re.fullmatch(r"(\d+)(s|min|h|)", text)
     if not found:
         sys.exit("soak.py: how long? write 90s, 10min or 2h")
     return int(found[1]) * UNITS[found[2]]
