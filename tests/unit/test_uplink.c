@@ -178,7 +178,7 @@ static void gzip_messages_unpack_to_the_same_records(void **state)
 static void live_readings_wait_a_moment_for_company(void **state)
 {
     struct fixture *f = *state;
-    f->options.batch_delay_ms = 400;
+    f->options.batch_delay_ms = 1500; /* five commits must fit into it on a loaded machine */
     start_broker(f, OPEN);
     start_uplink(f);
     until_delivered(f);
@@ -193,7 +193,7 @@ static void live_readings_wait_a_moment_for_company(void **state)
     until_committed(f);
     int64_t begin = clock_mono_ms();
     until_delivered(f);
-    assert_in_range(clock_mono_ms() - begin, 0, 390);
+    assert_in_range(clock_mono_ms() - begin, 0, 1490);
 }
 
 /* mosquitto would not even take the CONNECT, whose will is as large. */
