@@ -81,7 +81,9 @@ class Proxy:
         self.target = target
         self._arrivals = []
         self._connections = set()
-        self._listener = self._listen(0)
+        self._listener = self._take_port(0)
+        self._listener.listen()
+        self._kept = None  # the port, while it refuses
         self.port = self._listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._ways = None
@@ -136,6 +138,7 @@ class Proxy:
     def close(self):
         if self._thread.is_alive():
             self._call(self._close_door)
+            self._kept.close()
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
             self._loop.close()
@@ -158,14 +161,14 @@ class Proxy:
         self._call(lambda: [setattr(way, name, value) for way in self._ways.values()])
 
     @staticmethod
-    def _listen(port):
-        listener = socket.socket()
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-        listener.setblocking(False)
-        return listener
+    def _take_port(port):
+        """Who connects is refused until it listens; nobody else gets the port meanwhile."""
+        taken = socket.socket()
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        taken.bind(("127.0.0.1", port))
+        taken.setblocking(False)
+        return taken
 
     def _begin(self):
         self._ways = {way: _Way() for way in BOTH}
@@ -173,14 +176,15 @@ class Proxy:
 
     def _open_door(self):
         if self._listener is None:
-            self._listener = self._listen(self.port)
+            self._listener, self._kept = self._kept, None
+            self._listener.listen()
             self._taker = self._loop.create_task(self._take())
 
     def _close_door(self):
         if self._listener is not None:
             self._taker.cancel()
             self._listener.close()
-            self._listener = None
+            self._listener, self._kept = None, self._take_port(self.port)
         self._end_all()
 
     def _end_all(self):
