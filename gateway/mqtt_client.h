@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * mqtt_client - the inside of a client, shared by mqtt.c (which speaks to Paho) and mqtt_wait.c (which turns
- * what the callbacks left into events).
+ * mqtt_client - the inside of a client, shared by mqtt.c (which connects and parts), mqtt_send.c (which hands
+ * messages and subscriptions to Paho) and mqtt_wait.c (which turns what the callbacks left into events).
  *
- * Threads    The client's own, but for events. A connection's slots point back to it for the callbacks' sake;
- *            what they hold belongs to the client's thread.
+ * Threads    The client's own, but for events and for mqtt_push(), which is for Paho's. A connection's slots
+ *            point back to it for the callbacks' sake; what they hold belongs to the client's thread.
  * Ownership  mqtt_new() and mqtt_free() in mqtt.c.
  * Errors     As mqtt.h.
  */
@@ -18,6 +18,8 @@ enum mqtt_state { MQTT_STATE_IDLE, MQTT_STATE_RESOLVING, MQTT_STATE_CONNECTING, 
 
 /* For a goodbye nobody waits for. Paho's sender now and then sleeps through a second. */
 enum { MQTT_GOODBYE_MS = 1500 };
+/* Paho's PAHO_MEMORY_ERROR, which its public headers leave out. */
+enum { PAHO_NO_MEMORY = -99 };
 
 struct mqtt_conn;
 
@@ -57,5 +59,8 @@ int mqtt_start(struct mqtt *m, uint32_t generation, struct err_note *note);
 void mqtt_reject(struct mqtt *m);
 /* Forgets the connection at once, and whatever it has left. */
 void mqtt_drop(struct mqtt *m);
+/* For callbacks: leaves what happened to the connection, or to one of its slots (-1: none), for the next
+ * wait. */
+void mqtt_push(struct mqtt_conn *c, enum mqtt_event_kind kind, int slot, int reason);
 
 #endif

@@ -36,7 +36,7 @@ FORBIDDEN = {
 # Library header -> the files that may include it.
 DOORS = [
     (r"sqlite3\.h", r"gateway/store(_\w+)?\.c"),
-    (r"MQTTAsync\.h|MQTTClient\.h|MQTTProperties\.h|MQTTReasonCodes\.h", r"gateway/mqtt(_incoming)?\.c"),
+    (r"MQTTAsync\.h|MQTTClient\.h|MQTTProperties\.h|MQTTReasonCodes\.h", r"gateway/mqtt(_incoming|_send)?\.c"),
     (r"modbus(/.*)?\.h", r"drivers/modbus_link\.c"),
     (r"yaml\.h", r"gateway/yaml_doc\.c"),
     (r"systemd/.*", r"gateway/(health|log)\.c"),
