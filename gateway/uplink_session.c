@@ -9,12 +9,6 @@
 enum {
     HOLD_FIRST_MS = 5 * 1000, /* after a refusal */
     HOLD_LAST_MS = 60 * 1000,
-    STORE_RETRY_MS = 1000, /* after the store could not be read */
-    STATE_EVERY_MS = 5 * 60 * 1000,
-    FACTS_EVERY_MS = 1000,
-    NOTICE_RETRY_MS = 60 * 1000,
-    NOTICE_BYTES_PER_MS = 1, /* the slowest link on which a long birth is still given time */
-    REASON_PACKET_TOO_LARGE = 149,
 };
 
 int uplink_session_init(struct uplink_session *s, const struct uplink_options *options,
@@ -39,13 +33,13 @@ void uplink_session_fini(struct uplink_session *s)
     uplink_command_fini(&s->command);
 }
 
-static void wake_by(struct uplink_session *s, int64_t mono_ms)
+void uplink_session_wake_by(struct uplink_session *s, int64_t mono_ms)
 {
     if (mono_ms < s->wake_mono_ms)
         s->wake_mono_ms = mono_ms;
 }
 
-static size_t in_flight(const struct uplink_session *s)
+size_t uplink_session_in_flight(const struct uplink_session *s)
 {
     return s->window.in_flight + s->birth.in_flight + s->state.in_flight +
            uplink_command_in_flight(&s->command);
@@ -90,102 +84,13 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
 bool uplink_session_leave(struct uplink_session *s)
 {
     s->leaving = true;
-    return in_flight(s) == 0 && uplink_command_idle(&s->command);
-}
-
-/* ---- birth and state ---- */
-
-static int64_t deadline(const struct uplink_session *s, int64_t now)
-{
-    size_t ahead = s->birth.in_flight ? s->birth.bytes : 0;
-    return now + s->options->puback_timeout_ms + (int64_t)ahead / NOTICE_BYTES_PER_MS;
-}
-
-static void notice_sent(struct uplink_session *s, struct uplink_notice *n, int len, int64_t next_mono_ms)
-{
-    const int64_t now = clock_mono_ms();
-    n->in_flight = true;
-    n->bytes = (size_t)len;
-    n->sent_mono_ms = now;
-    n->deadline_mono_ms = deadline(s, now);
-    n->due_mono_ms = next_mono_ms;
-}
-
-static bool notice_due(struct uplink_session *s, const struct uplink_notice *n, int64_t now)
-{
-    if (n->in_flight || in_flight(s) >= s->most_in_flight)
-        return false;
-    wake_by(s, n->due_mono_ms > now ? n->due_mono_ms : INT64_MAX);
-    return now >= n->due_mono_ms;
-}
-
-/* One that is larger than the broker takes is not tried again before there is another to say. */
-static void send_state(struct uplink_session *s, bool online)
-{
-    char name[UPLINK_VOICE_WHO];
-    int len = uplink_send_state(&s->send, online, s->connection, &s->state.token);
-    int64_t now = clock_mono_ms();
-    if (len >= 0) {
-        notice_sent(s, &s->state, len, now + STATE_EVERY_MS);
-        return;
-    }
-    s->state.due_mono_ms = len == FG_EFULL ? INT64_MAX : now + STORE_RETRY_MS;
-    if (len == FG_EFULL && uplink_voice_is_news(s->voice, &s->state.said_reason, REASON_PACKET_TOO_LARGE))
-        log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
-                 "uplink=%s topic=%s max_packet=%zu: the state message is larger than the broker takes, so "
-                 "receivers do not see whether this gateway is connected; readings go on; ask the broker's "
-                 "operator to allow larger messages",
-                 uplink_voice_who(s->voice, name), s->send.state_topic, s->send.max_packet);
-}
-
-static void send_birth(struct uplink_session *s)
-{
-    char name[UPLINK_VOICE_WHO];
-    int len = uplink_send_birth(&s->send, &s->birth.token);
-    if (len >= 0) {
-        notice_sent(s, &s->birth, len, INT64_MAX);
-        return;
-    }
-    s->birth.due_mono_ms = clock_mono_ms() + (len == FG_EFULL ? NOTICE_RETRY_MS : STORE_RETRY_MS);
-    if (len == FG_EFULL && uplink_voice_is_news(s->voice, &s->birth.said_reason, REASON_PACKET_TOO_LARGE))
-        log_line(LOG_PRI_WARNING, "FG-LINK-REFUSED",
-                 "uplink=%s topic=%s max_packet=%zu: the birth message is larger than the broker takes, so "
-                 "receivers miss the names and units; ask the broker's operator to allow larger messages",
-                 uplink_voice_who(s->voice, name), s->send.birth_topic, s->send.max_packet);
-}
-
-/* The store may have opened a new stream, or the clock may have been set. */
-static void compare_facts(struct uplink_session *s, int64_t now)
-{
-    struct uplink_send_facts facts;
-    if (now - s->facts_mono_ms < FACTS_EVERY_MS)
-        return;
-    s->facts_mono_ms = now;
-    uplink_send_facts(&s->send, &facts);
-    if (memcmp(&facts, &s->facts, sizeof facts) == 0)
-        return;
-    s->state.due_mono_ms = now;
-    uplink_twin_know(&s->twin, facts.stream);
-    if (strcmp(facts.stream, s->facts.stream) != 0 || facts.layout != s->facts.layout ||
-        facts.durable != s->facts.durable)
-        s->birth.due_mono_ms = now;
-    s->facts = facts;
+    return uplink_session_in_flight(s) == 0 && uplink_command_idle(&s->command);
 }
 
 static void send_replies(struct uplink_session *s)
 {
-    if (in_flight(s) < s->most_in_flight)
-        uplink_command_send(&s->command, s->most_in_flight - in_flight(s));
-}
-
-static void send_notices(struct uplink_session *s, int64_t now)
-{
-    compare_facts(s, now);
-    if (notice_due(s, &s->state, now))
-        send_state(s, true);
-    if (notice_due(s, &s->birth, now))
-        send_birth(s);
-    send_replies(s);
+    if (uplink_session_in_flight(s) < s->most_in_flight)
+        uplink_command_send(&s->command, s->most_in_flight - uplink_session_in_flight(s));
 }
 
 /* ---- the lanes ---- */
@@ -193,24 +98,24 @@ static void send_notices(struct uplink_session *s, int64_t now)
 static void hold(struct uplink_session *s, enum uplink_lane lane, int64_t ms)
 {
     s->lanes[lane].hold_mono_ms = clock_mono_ms() + ms;
-    wake_by(s, s->lanes[lane].hold_mono_ms);
+    uplink_session_wake_by(s, s->lanes[lane].hold_mono_ms);
 }
 
 /* Whether the lane may send now; otherwise sees to it that we wake when it may. */
 static bool lane_open(struct uplink_session *s, enum uplink_lane lane, int64_t now)
 {
     if (now < s->lanes[lane].hold_mono_ms) {
-        wake_by(s, s->lanes[lane].hold_mono_ms);
+        uplink_session_wake_by(s, s->lanes[lane].hold_mono_ms);
         return false;
     }
-    if (in_flight(s) >= s->most_in_flight || !uplink_window_has_slot(&s->window, lane))
+    if (uplink_session_in_flight(s) >= s->most_in_flight || !uplink_window_has_slot(&s->window, lane))
         return false;
     /* While the birth is under way nothing can be learnt about the link, and live waits behind enough. */
     if (lane == UPLINK_BACKLOG && (s->birth.in_flight || s->state.in_flight))
         return false;
     int64_t when = uplink_pace_when(&s->pace, lane, s->window.lane_bytes[lane], now);
     if (when > now)
-        wake_by(s, when);
+        uplink_session_wake_by(s, when);
     return when <= now;
 }
 
@@ -222,7 +127,7 @@ static bool has_company(struct uplink_session *s, uint64_t records, int64_t now)
     int64_t until = s->live_since_mono_ms + s->options->batch_delay_ms;
     if (records >= s->options->batch_samples || now >= until)
         return true;
-    wake_by(s, until);
+    uplink_session_wake_by(s, until);
     return false;
 }
 
@@ -250,7 +155,7 @@ static bool drop_oversized(struct uplink_session *s, const struct uplink_flight 
 static void sent(struct uplink_session *s, struct uplink_flight *f, uint64_t to)
 {
     f->sent_mono_ms = clock_mono_ms();
-    f->deadline_mono_ms = deadline(s, f->sent_mono_ms);
+    f->deadline_mono_ms = uplink_notice_answer_by(s, f->sent_mono_ms);
     uplink_window_sent(&s->window, f);
     uplink_pace_sent(&s->pace, f->lane, f->bytes);
     if (f->lane == UPLINK_LIVE && f->last >= to)
@@ -282,7 +187,7 @@ static bool send_one(struct uplink_session *s, enum uplink_lane lane, uint64_t n
     }
     if (n == FG_EFULL && drop_oversized(s, &f))
         return true;
-    hold(s, lane, STORE_RETRY_MS);
+    hold(s, lane, UPLINK_STORE_RETRY_MS);
     return false;
 }
 
@@ -297,7 +202,8 @@ static void look_back(struct uplink_session *s)
 
 static void send_what_waits(struct uplink_session *s)
 {
-    send_notices(s, clock_mono_ms());
+    uplink_notice_send(s, clock_mono_ms());
+    send_replies(s);
     look_back(s);
     uint64_t newest = store_newest(s->options->store);
     uplink_window_keep_up(&s->window, newest);
@@ -312,27 +218,15 @@ void uplink_session_round(struct uplink_session *s)
         send_what_waits(s);
     else
         send_replies(s);
-    wake_by(s, uplink_window_deadline(&s->window));
-    wake_by(s, uplink_command_deadline(&s->command));
+    uplink_session_wake_by(s, uplink_window_deadline(&s->window));
+    uplink_session_wake_by(s, uplink_command_deadline(&s->command));
     if (s->birth.in_flight)
-        wake_by(s, s->birth.deadline_mono_ms);
+        uplink_session_wake_by(s, s->birth.deadline_mono_ms);
     if (s->state.in_flight)
-        wake_by(s, s->state.deadline_mono_ms);
+        uplink_session_wake_by(s, s->state.deadline_mono_ms);
 }
 
 /* ---- answers ---- */
-
-static struct uplink_notice *take_notice(struct uplink_session *s, uint32_t token)
-{
-    struct uplink_notice *all[] = {&s->state, &s->birth};
-    for (size_t i = 0; i < 2; i++) {
-        if (all[i]->in_flight && all[i]->token == token) {
-            all[i]->in_flight = false;
-            return all[i];
-        }
-    }
-    return NULL;
-}
 
 void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
 {
@@ -340,7 +234,7 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
     struct uplink_flight f;
     if (uplink_twin_answered(&s->twin, token, 0))
         return;
-    struct uplink_notice *n = take_notice(s, token);
+    struct uplink_notice *n = uplink_notice_take(s, token);
     if (!n && uplink_command_answered(&s->command, token, 0)) {
         s->useful = true;
         return;
@@ -400,9 +294,9 @@ static void too_large(struct uplink_session *s, const struct uplink_flight *f)
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason)
 {
     struct uplink_flight f;
-    struct uplink_notice *n = take_notice(s, token);
+    struct uplink_notice *n = uplink_notice_take(s, token);
     if (n) {
-        n->due_mono_ms = clock_mono_ms() + NOTICE_RETRY_MS;
+        n->due_mono_ms = clock_mono_ms() + UPLINK_NOTICE_RETRY_MS;
         log_refused(s, n == &s->state ? s->send.state_topic : s->send.birth_topic, reason, &n->said_reason);
         s->refused++;
         return;
@@ -410,7 +304,7 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
     if (uplink_twin_answered(&s->twin, token, reason) ||
         uplink_command_answered(&s->command, token, reason) || !uplink_window_take(&s->window, token, &f))
         return;
-    if (reason == REASON_PACKET_TOO_LARGE) {
+    if (reason == UPLINK_PACKET_TOO_LARGE) {
         too_large(s, &f);
         return;
     }
@@ -447,7 +341,7 @@ void uplink_session_lost(struct uplink_session *s, int reason, bool overdue)
     const struct uplink_flight *longest = longest_flight(s);
     /* A broker that did not tell its limit hangs up instead: it was the longest message. Twice the half,
      * because uplink_session_open() doubles it. A single record or the birth is not given up on a guess. */
-    if (reason == REASON_PACKET_TOO_LARGE && longest && longest->records > 1)
+    if (reason == UPLINK_PACKET_TOO_LARGE && longest && longest->records > 1)
         s->send.max_refused = longest->bytes / 4;
     if (overdue)
         uplink_pace_overdue(&s->pace);
@@ -476,8 +370,8 @@ void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms)
     uplink_command_close(&s->command);
     while (clock_mono_ms() < until && !(said && !s->state.in_flight && uplink_command_idle(&s->command))) {
         send_replies(s);
-        if (!said && !s->state.in_flight && in_flight(s) < s->most_in_flight) {
-            send_state(s, false);
+        if (!said && !s->state.in_flight && uplink_session_in_flight(s) < s->most_in_flight) {
+            uplink_notice_send_state(s, false);
             said = true;
         }
         mqtt_wait(s->mqtt, until, &e);

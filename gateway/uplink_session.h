@@ -14,6 +14,7 @@
 #define FG_UPLINK_SESSION_H
 
 #include "uplink_command.h"
+#include "uplink_notice.h"
 #include "uplink_pace.h"
 #include "uplink_send.h"
 #include "uplink_twin.h"
@@ -21,14 +22,9 @@
 #include "uplink_voice.h"
 #include "uplink_window.h"
 
-/* A retained message of ours: birth or state. */
-struct uplink_notice {
-    bool in_flight;
-    uint32_t token;
-    size_t bytes;
-    int64_t due_mono_ms; /* when to publish it next; INT64_MAX: not again */
-    int64_t sent_mono_ms, deadline_mono_ms;
-    int said_reason; /* refusal that was logged; 0: none since it was taken last */
+enum {
+    UPLINK_STORE_RETRY_MS = 1000,  /* after the store could not be read */
+    UPLINK_PACKET_TOO_LARGE = 149, /* the reason of MQTT 5 */
 };
 
 struct uplink_lane_state {
@@ -86,5 +82,9 @@ void uplink_session_lost(struct uplink_session *s, int reason, bool overdue);
 void uplink_session_goodbye(struct uplink_session *s, int64_t wait_ms);
 /* Milliseconds until the backlog is empty; -1: unknown; 0: empty. */
 int64_t uplink_session_drain(struct uplink_session *s);
+
+/* For the parts of a session: what is sent and undecided, and that the next round comes by then. */
+size_t uplink_session_in_flight(const struct uplink_session *s);
+void uplink_session_wake_by(struct uplink_session *s, int64_t mono_ms);
 
 #endif
