@@ -4,8 +4,8 @@
  *
  * Threads    The uplink's thread.
  * Ownership  uplink_session_init()/uplink_session_fini(), also after a failed init; options, voice and mqtt
- * are lent. Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per
- * reason.
+ *            are lent.
+ * Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per reason.
  *
  * A record is reported to the store as delivered when its message is acknowledged, and in no other case. What
  * was in flight when the connection ended is undecided and is read from the store again.
