@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/timex.h>
-#include <time.h>
 #include <unistd.h>
 
 /* No record can have been taken before this program existed: 2026-01-01 00:00 UTC. */
@@ -50,6 +49,15 @@ void clock_sleep_until_us(int64_t mono_us)
         struct timespec t = {.tv_sec = (time_t)(left / 1000000), .tv_nsec = (long)(left % 1000000) * 1000};
         nanosleep(&t, NULL);
     }
+}
+
+struct timespec clock_cond_after_us(int64_t us)
+{
+    struct timespec t = now(CLOCK_MONOTONIC);
+    int64_t ns = (int64_t)t.tv_nsec + us % 1000000 * 1000;
+    t.tv_sec += (time_t)(us / 1000000 + ns / 1000000000);
+    t.tv_nsec = (long)(ns % 1000000000);
+    return t;
 }
 
 static bool kernel_is_synchronised(void)

@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 enum clock_trust {
     CLOCK_TRUST_AUTO,   /* NTP has set it, or a hardware clock was read at boot */
@@ -29,6 +30,9 @@ int64_t clock_mono_us(void);
 int64_t clock_wall_ms(void);
 /* Sleeps until the given instant of clock_mono_us(); returns at once when it has passed. */
 void clock_sleep_until_us(int64_t mono_us);
+/* So long from now, for pthread_cond_timedwait() on a condition of CLOCK_MONOTONIC, which does not count
+ * while the machine sleeps: an instant of clock_mono_ms() would be far in its future. */
+struct timespec clock_cond_after_us(int64_t us);
 /* Whether wall time can be believed now, under the given rule. A time before this program was built is
  * never believed. Cheap enough to ask once a second, not once a reading. */
 bool clock_trusted(enum clock_trust rule);

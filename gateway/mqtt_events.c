@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
 
@@ -110,16 +109,12 @@ void mqtt_events_say(struct mqtt_events *e, uint32_t generation, const char *tex
 static bool wait_once(struct mqtt_events *e, int64_t deadline_mono_ms)
 {
     int64_t left_ms = deadline_mono_ms - clock_mono_ms();
-    struct timespec at;
 
     if (left_ms <= 0)
         return false;
     if (left_ms > LONGEST_WAIT_MS)
         left_ms = LONGEST_WAIT_MS;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    int64_t ns = (int64_t)at.tv_nsec + (left_ms % 1000) * 1000000;
-    at.tv_sec += left_ms / 1000 + ns / 1000000000;
-    at.tv_nsec = ns % 1000000000;
+    struct timespec at = clock_cond_after_us(left_ms * 1000);
     pthread_cond_timedwait(&e->cond, &e->lock, &at);
     return true;
 }

@@ -2,7 +2,6 @@
 #include "poller_mail.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include "clock.h"
 
@@ -33,20 +32,6 @@ void poller_mail_fini(struct poller_mail *m)
     pthread_mutex_destroy(&m->lock);
 }
 
-/* A moment from now for pthread_cond_timedwait(), which does not know clock_mono_ms()'s clock. */
-static struct timespec moment_after(int64_t us)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    t.tv_sec += us / 1000000;
-    t.tv_nsec += (us % 1000000) * 1000;
-    if (t.tv_nsec >= 1000000000) {
-        t.tv_sec++;
-        t.tv_nsec -= 1000000000;
-    }
-    return t;
-}
-
 /* With the lock; false when the moment has come. */
 static bool wait_change(struct poller_mail *m, const struct timespec *until)
 {
@@ -69,7 +54,7 @@ void poller_mail_stop(struct poller_mail *m)
 
 bool poller_mail_wait_end(struct poller_mail *m, int64_t wait_ms)
 {
-    struct timespec until = moment_after(wait_ms * 1000);
+    struct timespec until = clock_cond_after_us(wait_ms * 1000);
     pthread_mutex_lock(&m->lock);
     while (!m->ended && wait_change(m, &until))
         ;
@@ -80,7 +65,7 @@ bool poller_mail_wait_end(struct poller_mail *m, int64_t wait_ms)
 
 int poller_mail_pause(struct poller_mail *m, int64_t for_ms, int64_t wait_ms)
 {
-    struct timespec until = moment_after(wait_ms * 1000);
+    struct timespec until = clock_cond_after_us(wait_ms * 1000);
     int err = 0;
     pthread_mutex_lock(&m->lock);
     bool begun = m->paused;
@@ -160,7 +145,7 @@ static int await(struct poller_mail *m, const struct timespec *until)
 
 int poller_mail_work(struct poller_mail *m, struct poller_work *w, int64_t wait_ms)
 {
-    struct timespec until = moment_after(wait_ms * 1000);
+    struct timespec until = clock_cond_after_us(wait_ms * 1000);
     bool keeps = false; /* the thread has it and frees it */
     pthread_mutex_lock(&m->lock);
     int err = post(m, w, &until);
@@ -196,7 +181,7 @@ void poller_mail_wait(struct poller_mail *m, int64_t due_mono_ms)
         left_us = due_mono_ms * 1000 - now_us;
     if (left_us <= 0)
         return;
-    struct timespec until = moment_after(left_us);
+    struct timespec until = clock_cond_after_us(left_us);
     pthread_mutex_lock(&m->lock);
     if (!m->stop && !m->poked)
         wait_change(m, &until);

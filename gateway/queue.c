@@ -7,7 +7,6 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
 #include "err.h"
@@ -121,16 +120,9 @@ int queue_push(struct queue *q, const void *head, size_t head_len, const void *t
  * which conditions do not know; what remains of it is waited on CLOCK_MONOTONIC. */
 static void wait_changed(struct queue *q, int64_t remaining_ms)
 {
-    struct timespec until;
     if (remaining_ms > WAIT_MAX_MS)
         remaining_ms = WAIT_MAX_MS;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += remaining_ms / 1000;
-    until.tv_nsec += (remaining_ms % 1000) * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_sec++;
-        until.tv_nsec -= 1000000000;
-    }
+    struct timespec until = clock_cond_after_us(remaining_ms * 1000);
     pthread_cond_timedwait(&q->changed, &q->lock, &until);
 }
 

@@ -2,7 +2,6 @@
 #include "store_turn.h"
 
 #include <stddef.h>
-#include <time.h>
 
 #include "clock.h"
 
@@ -50,9 +49,8 @@ static void leave(struct store_turn *t, const struct store_turn_waiter *w)
 static void wait_at_most(struct store_turn *t, struct store_turn_waiter *me, int64_t most_ms)
 {
     /* Whoever has it now may be another one than before: looked at again each time. */
-    while (!me->is_called && clock_mono_ms() - t->since_mono_ms < most_ms) {
-        int64_t until = t->since_mono_ms + most_ms;
-        struct timespec at = {.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
+    for (int64_t left; !me->is_called && (left = t->since_mono_ms + most_ms - clock_mono_ms()) > 0;) {
+        struct timespec at = clock_cond_after_us(left * 1000);
         pthread_cond_timedwait(&me->called, &t->mutex, &at);
     }
 }

@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <sqlite3.h>
-#include <time.h>
 
 #include "clock.h"
 #include "store_clock.h"
@@ -198,11 +197,7 @@ static void wait_for_disk(struct store *s, bool closing)
     int64_t ms = s->retry_mono_ms - clock_mono_ms();
     if (closing && ms > CLOSE_WAIT_MS)
         ms = CLOSE_WAIT_MS;
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    int64_t ns = until.tv_nsec + ms % 1000 * 1000000;
-    until.tv_sec += ms / 1000 + ns / 1000000000;
-    until.tv_nsec = ns % 1000000000;
+    struct timespec until = clock_cond_after_us(ms > 0 ? ms * 1000 : 0);
     pthread_mutex_lock(&s->append_lock);
     if (ms > 0 && s->closing == closing)
         pthread_cond_timedwait(&s->closing_cond, &s->append_lock, &until);

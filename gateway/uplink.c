@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "clock.h"
 #include "log.h"
@@ -416,19 +415,10 @@ bool uplink_stop(struct uplink *u, int64_t wait_ms)
     const int64_t until = clock_mono_ms() + wait_ms;
     pthread_mutex_lock(&u->lock);
     while (!u->ended) {
-        /* clock_mono_ms() also counts sleep, which the condition's clock does not: only the difference is
-         * used. */
         int64_t left = until - clock_mono_ms();
         if (left <= 0)
             break;
-        struct timespec t;
-        clock_gettime(CLOCK_MONOTONIC, &t);
-        t.tv_sec += left / 1000;
-        t.tv_nsec += left % 1000 * 1000000;
-        if (t.tv_nsec >= 1000000000) {
-            t.tv_sec++;
-            t.tv_nsec -= 1000000000;
-        }
+        struct timespec t = clock_cond_after_us(left * 1000);
         pthread_cond_timedwait(&u->ended_now, &u->lock, &t);
     }
     bool ended = u->ended;

@@ -12,8 +12,21 @@
 #include "../../gateway/clock.h"
 #include "../../gateway/store_turn.h"
 
+#include <unistd.h>
+
 #define THREADS 12
 #define TURNS 500
+
+/* The machine slept so long: clock_mono_ms() counted it, the clock of conditions did not. */
+static _Atomic int64_t slept_ms;
+
+int64_t __real_clock_mono_ms(void);
+int64_t __wrap_clock_mono_ms(void);
+
+int64_t __wrap_clock_mono_ms(void)
+{
+    return __real_clock_mono_ms() + slept_ms;
+}
 
 static void one_who_asks_alone_gets_it_again_and_again(void **state)
 {
@@ -137,6 +150,21 @@ static void how_long_it_is_held_is_counted_anew_for_each_holder(void **state)
     store_turn_fini(&turn);
 }
 
+static void one_who_gives_up_does_not_wait_for_as_long_as_the_machine_once_slept(void **state)
+{
+    struct store_turn turn;
+    (void)state;
+    slept_ms = 30 * 86400000LL;
+    store_turn_init(&turn);
+    store_turn_take(&turn);
+    alarm(60);
+    assert_false(store_turn_try(&turn, 20));
+    alarm(0);
+    store_turn_give(&turn);
+    store_turn_fini(&turn);
+    slept_ms = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -144,6 +172,7 @@ int main(void)
         cmocka_unit_test(never_two_are_inside_and_nobody_is_forgotten),
         cmocka_unit_test(they_are_served_in_the_order_of_asking_even_when_the_giver_asks_again),
         cmocka_unit_test(how_long_it_is_held_is_counted_anew_for_each_holder),
+        cmocka_unit_test(one_who_gives_up_does_not_wait_for_as_long_as_the_machine_once_slept),
     };
     return cmocka_run_group_tests_name("store_turn", tests, NULL, NULL);
 }
