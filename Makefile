@@ -368,7 +368,7 @@ storm: $(B)/fieldgate $(SIMS) ## GATEWAYS=300 whose broker restarts: connection 
 
 # Two lanes, for two cores. What measures time or memory is in the first and finds one core to itself: beside it run a
 # fuzzer at a time, then tests that wait and retry. What is built is built before, at full width.
-LANE_1 := month DAYS=5; hostile HOSTILE_SECONDS=60; interop; try-screens; try-install; asyncapi
+LANE_1 := month DAYS=5; soak-short; hostile HOSTILE_SECONDS=60; interop; try-screens; try-install; asyncapi
 LANE_2 := fuzz; FLAVOR=tsan integration; FLAVOR=asan faults; FLAVOR=asan hostile HOSTILE_SECONDS=60; test-systemd
 .PHONY: ci
 ci: ## what takes longer, side by side: each target's output is in build/ci

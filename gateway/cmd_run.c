@@ -3,7 +3,6 @@
  * stop. */
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +18,7 @@
 #include "config.h"
 #include "gateway.h"
 #include "health.h"
+#include "heap.h"
 #include "log.h"
 #include "text.h"
 #include "uplink_backoff.h"
@@ -40,8 +40,6 @@ struct run_config {
 };
 
 enum run_end { RUN_STOP, RUN_AGAIN };
-
-enum { HEAP_SPARE_BYTES = 128 * 1024, HEAP_TRIM_EVERY_S = 10 };
 
 static void usage(FILE *out)
 {
@@ -206,7 +204,7 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
     bool said = false;
     write_status(g, o->runtime_dir, &said);
     say_summary(g, health_ready);
-    for (unsigned rounds = 1;; rounds++) {
+    for (;;) {
         struct timespec second = {.tv_sec = 1};
         int sig = sigtimedwait(signals, NULL, &second);
         if (sig > 0) {
@@ -218,8 +216,6 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
             health_feed_watchdog();
         write_status(g, o->runtime_dir, &said);
         say_summary(g, health_say);
-        if (rounds % HEAP_TRIM_EVERY_S == 0)
-            malloc_trim(0); /* also from between pieces that stay: a heap creeps up by those for hours */
     }
 }
 
@@ -311,22 +307,13 @@ static bool fall_back(const struct run_options *o, struct run_config *rc)
     return true;
 }
 
-/* For years, not for speed: a gateway is idle most of the time. glibc would give each thread a heap of its
- * own, in which stays what one busy minute took, out of reach of the others; and it would keep more and more
- * of what is freed, going by the largest piece it has seen. */
-static void share_one_heap(void)
-{
-    mallopt(M_ARENA_MAX, 1);
-    mallopt(M_TRIM_THRESHOLD, HEAP_SPARE_BYTES);
-}
-
 int cmd_run(int argc, char **argv)
 {
     struct run_options o;
     int code = parse_options(argc, argv, &o);
     if (code != CMD_GO_ON)
         return code;
-    share_one_heap();
+    heap_begin();
     log_init(o.debug);
     umask(0027);
     prctl(PR_SET_NAME, CMD_PROCESS_NAME); /* after a restart on SIGHUP the kernel would say "exe" */

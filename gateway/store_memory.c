@@ -2,12 +2,12 @@
 #include "store_memory.h"
 
 #include <inttypes.h>
-#include <malloc.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "clock.h"
+#include "heap.h"
 #include "store_adopt.h"
 #include "store_clock.h"
 #include "store_file.h"
@@ -376,7 +376,7 @@ static int end(struct store *s)
         return err;
     turn_over(s);
     store_db_close(&m->other);
-    malloc_trim(0); /* what the records took lies below things that stay: by itself it would stay, too */
+    heap_give_back(); /* what the records took lies below things that stay: by itself it would stay, too */
     m->on = m->turned = m->apart = m->damaged = false;
     m->ended_mono_ms = clock_mono_ms();
     s->marked = false;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "../../gateway/heap.h"
 #include "store_fixture.h"
 
 #include <signal.h>
@@ -510,6 +511,7 @@ int main(int argc, char **argv)
 {
     if (argc > 2 && strcmp(argv[1], "child") == 0)
         run_child(argv[2]);
+    heap_begin();
     const struct CMUnitTest tests[] = {
 /* First: what other tests have freed would hide what it takes. */
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
