@@ -83,6 +83,7 @@ $(IN_SIMULATED_TIME): WRAP := -Wl,--wrap=clock_mono_us,--wrap=clock_mono_ms,--wr
   -Wl,--wrap=read,--wrap=send,--wrap=modbus_socket_connect,--wrap=modbus_send_raw_request,--wrap=modbus_connect
 
 # A name server that does not answer: tests/unit/test_mqtt_lookup.c.
+$(B)/unit/test_gateway: WRAP := -Wl,--wrap=store_turn_take,--wrap=store_turn_try
 $(B)/unit/test_store_turn: WRAP := -Wl,--wrap=clock_mono_ms
 $(addprefix $(B)/unit/,test_mqtt_lookup test_uplink_return): WRAP := -Wl,--wrap=mqtt_names_ask
 

@@ -91,13 +91,11 @@ static bool all_progress(struct gateway *g)
     return !late;
 }
 
-static void note_rates(struct gateway *g)
+static void note_rates(struct gateway *g, const struct store_status *s)
 {
     const int64_t now = clock_mono_ms(), written = health_written_bytes();
-    struct store_status s;
-    store_status(g->store, &s);
-    rate_note(&g->records, now, (int64_t)s.recorded);
-    atomic_store(&g->records_per_day, rate_per_day(&g->records, now, (int64_t)s.recorded));
+    rate_note(&g->records, now, (int64_t)s->recorded);
+    atomic_store(&g->records_per_day, rate_per_day(&g->records, now, (int64_t)s->recorded));
     if (written >= 0)
         rate_note(&g->written, now, written);
     atomic_store(&g->written_bytes, written);
@@ -123,29 +121,27 @@ static void tell_stall(struct gateway *g, const struct store_status *s)
                  g->options.config->store.path, changes);
 }
 
-static void tell_store_changes(struct gateway *g)
+static void tell_store_changes(struct gateway *g, const struct store_status *s)
 {
-    struct store_status s;
     char changes[DAMP_CHANGES];
-    store_status(g->store, &s);
-    tell_stall(g, &s);
-    if (damp_switch_tell(&g->disk_failing, &DISK_LINES, s.disk_failing, clock_mono_ms(), changes)) {
-        if (s.disk_failing)
+    tell_stall(g, s);
+    if (damp_switch_tell(&g->disk_failing, &DISK_LINES, s->disk_failing, clock_mono_ms(), changes)) {
+        if (s->disk_failing)
             log_line(LOG_PRI_ERROR, "FG-STORE-FAILING",
                      "path=%s%s: %s; measuring and sending go on from memory: what is not delivered is lost "
                      "if the "
                      "power goes before the disk takes it",
-                     g->options.config->store.path, changes, s.disk_note.text);
+                     g->options.config->store.path, changes, s->disk_note.text);
         else
             log_line(LOG_PRI_NOTICE, "FG-STORE-OK",
                      "path=%s%s: the disk takes readings again, those in memory are on it now",
                      g->options.config->store.path, changes);
     }
-    if (s.queue_dropped && !g->queue_dropped)
+    if (s->queue_dropped && !g->queue_dropped)
         log_line(LOG_PRI_ERROR, "FG-QUEUE-FULL",
                  "path=%s: readings come faster than the disk takes them; some are lost and will be reported",
                  g->options.config->store.path);
-    g->queue_dropped = s.queue_dropped;
+    g->queue_dropped = s->queue_dropped;
 }
 
 static bool any_link(struct gateway *g)
@@ -191,8 +187,10 @@ static void keep_id(struct gateway *g)
 
 bool gateway_tick(struct gateway *g)
 {
-    tell_store_changes(g);
-    note_rates(g);
+    struct store_status s;
+    store_status(g->store, &s);
+    tell_store_changes(g, &s);
+    note_rates(g, &s);
     keep_id(g);
     tell_clock_changes(g);
     return all_progress(g);
@@ -223,8 +221,13 @@ struct status_view gateway_view(struct gateway *g)
 void gateway_status(struct gateway *g, struct buf *json, struct buf *metrics)
 {
     struct status_view view = gateway_view(g);
-    status_json(&view, json);
-    status_metrics(&view, metrics);
+    struct status_figures figures;
+    json->failed = metrics->failed = status_look(&view, &figures) < 0;
+    if (json->failed)
+        return;
+    status_json(&view, &figures, json);
+    status_metrics(&view, &figures, metrics);
+    status_forget(&figures);
 }
 
 void gateway_summary(struct gateway *g, struct buf *text)

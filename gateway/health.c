@@ -66,6 +66,8 @@ static int replace_file(const char *dir, const char *name, const struct buf *tex
     int m = snprintf(temporary, sizeof temporary, "%s/.%s.new", dir, name);
     if (n < 0 || m < 0 || (size_t)m >= sizeof temporary)
         return err_note(note, FG_EIO, "%s: path too long", dir);
+    if (!buf_ok(text))
+        return err_note(note, FG_ENOMEM, "%s: %s", path, err_text(FG_ENOMEM));
     int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (fd < 0)
         return err_note(note, FG_EIO, "%s: %s", temporary, text_errno(errno));

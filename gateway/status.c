@@ -10,6 +10,31 @@
 #define DAY_MS 86400000.0
 #define MOST_DAYS 36500.0 /* "more than anybody needs" */
 
+int status_look(const struct status_view *v, struct status_figures *ret)
+{
+    int err = 0;
+    struct store_uplink_status *records = calloc(v->uplink_count + 1, sizeof *records);
+    ret->uplinks = calloc(v->uplink_count + 1, sizeof *ret->uplinks);
+    if (records && ret->uplinks) {
+        store_status_all(v->store, &ret->store, records);
+        for (size_t i = 0; i < v->uplink_count; i++) {
+            ret->uplinks[i].records = records[i];
+            uplink_status(v->uplinks[i], &ret->uplinks[i].link);
+        }
+    } else {
+        err = FG_ENOMEM;
+        status_forget(ret);
+    }
+    free(records);
+    return err;
+}
+
+void status_forget(struct status_figures *f)
+{
+    free(f->uplinks);
+    f->uplinks = NULL;
+}
+
 static void add_string(struct buf *out, const char *key, const char *value)
 {
     buf_add_key(out, key);
@@ -179,29 +204,27 @@ int64_t status_room_ms(const struct store_status *s, int64_t records_per_day)
     return ms < MOST_DAYS * DAY_MS ? (int64_t)ms : (int64_t)(MOST_DAYS * DAY_MS);
 }
 
-static void add_store(struct buf *out, const struct status_view *v)
+static void add_store(struct buf *out, const struct status_view *v, const struct store_status *s)
 {
-    struct store_status s;
-    store_status(v->store, &s);
     buf_add_key(out, "store");
     buf_addc(out, '{');
     add_string(out, "path", v->config->store.path);
-    add_string(out, "stream", s.stream);
-    add_uint(out, "layout", s.layout);
-    add_uint(out, "newest", s.newest);
-    add_uint(out, "records", s.records);
-    add_uint(out, "commits", s.commits);
-    add_int(out, "bytes", s.bytes);
-    add_int(out, "max_bytes", s.max_bytes);
+    add_string(out, "stream", s->stream);
+    add_uint(out, "layout", s->layout);
+    add_uint(out, "newest", s->newest);
+    add_uint(out, "records", s->records);
+    add_uint(out, "commits", s->commits);
+    add_int(out, "bytes", s->bytes);
+    add_int(out, "max_bytes", s->max_bytes);
     add_int(out, "records_per_day", v->records_per_day);
-    add_int(out, "room_ms", status_room_ms(&s, v->records_per_day));
-    add_bool(out, "durable", s.durable);
-    add_uint(out, "in_memory", s.in_memory);
-    add_bool(out, "failing", s.disk_failing);
-    if (s.disk_failing)
-        add_string(out, "why", s.disk_note.text);
-    add_int(out, "stalled_ms", s.stalled_ms);
-    add_uint(out, "queue_dropped", s.queue_dropped);
+    add_int(out, "room_ms", status_room_ms(s, v->records_per_day));
+    add_bool(out, "durable", s->durable);
+    add_uint(out, "in_memory", s->in_memory);
+    add_bool(out, "failing", s->disk_failing);
+    if (s->disk_failing)
+        add_string(out, "why", s->disk_note.text);
+    add_int(out, "stalled_ms", s->stalled_ms);
+    add_uint(out, "queue_dropped", s->queue_dropped);
     buf_addc(out, '}');
 }
 
@@ -245,44 +268,43 @@ static void add_unheard(struct buf *out, const struct uplink_status *s)
         buf_addc(out, ']');
 }
 
-static void add_uplink(struct buf *out, const struct status_view *v, size_t index)
+static void add_uplink(struct buf *out, const struct status_view *v, size_t index,
+                       const struct status_uplink *u)
 {
-    struct uplink_status s;
-    struct store_uplink_status n;
-    uplink_status(v->uplinks[index], &s);
-    store_uplink_status(v->store, index, &n);
+    const struct uplink_status *s = &u->link;
+    const struct store_uplink_status *n = &u->records;
     int64_t now = clock_mono_ms();
     buf_addc(out, '{');
     add_string(out, "name", v->config->uplinks[index].name);
-    add_bool(out, "connected", s.connected);
-    add_string(out, "url", s.url);
-    add_int(out, "for_ms", s.since_mono_ms ? now - s.since_mono_ms : 0);
-    if (!s.connected) {
-        add_string(out, "reason", s.reason);
-        add_int(out, "next_try_in_ms", s.next_try_mono_ms > now ? s.next_try_mono_ms - now : 0);
+    add_bool(out, "connected", s->connected);
+    add_string(out, "url", s->url);
+    add_int(out, "for_ms", s->since_mono_ms ? now - s->since_mono_ms : 0);
+    if (!s->connected) {
+        add_string(out, "reason", s->reason);
+        add_int(out, "next_try_in_ms", s->next_try_mono_ms > now ? s->next_try_mono_ms - now : 0);
     }
-    if (s.topic_clash)
+    if (s->topic_clash)
         add_bool(out, "topic_clash", true);
-    if (s.id_clash)
+    if (s->id_clash)
         add_bool(out, "id_clash", true);
-    add_uint(out, "accepted", n.accepted);
-    add_uint(out, "delivered", n.delivered);
-    add_uint(out, "waiting", n.waiting);
-    add_uint(out, "dropped", n.dropped);
-    add_reasons(out, &n);
-    add_int(out, "oldest_waiting_ts", n.oldest_waiting_ms);
-    add_uint(out, "connects", s.connects);
-    add_uint(out, "messages", s.messages);
-    add_uint(out, "bytes", s.bytes);
-    add_uint(out, "refused", s.refused);
-    add_unheard(out, &s);
-    add_int(out, "drain_ms", s.drain_ms);
+    add_uint(out, "accepted", n->accepted);
+    add_uint(out, "delivered", n->delivered);
+    add_uint(out, "waiting", n->waiting);
+    add_uint(out, "dropped", n->dropped);
+    add_reasons(out, n);
+    add_int(out, "oldest_waiting_ts", n->oldest_waiting_ms);
+    add_uint(out, "connects", s->connects);
+    add_uint(out, "messages", s->messages);
+    add_uint(out, "bytes", s->bytes);
+    add_uint(out, "refused", s->refused);
+    add_unheard(out, s);
+    add_int(out, "drain_ms", s->drain_ms);
     if (v->config->uplinks[index].command_count > 0)
-        add_commands(out, &s.commands);
+        add_commands(out, &s->commands);
     buf_addc(out, '}');
 }
 
-void status_json(const struct status_view *v, struct buf *out)
+void status_json(const struct status_view *v, const struct status_figures *f, struct buf *out)
 {
     buf_addc(out, '{');
     add_int(out, "v", 1);
@@ -299,13 +321,13 @@ void status_json(const struct status_view *v, struct buf *out)
     add_string(out, "clock", v->clock_trusted ? "trusted" : "untrusted");
     add_int(out, "written_bytes", v->written_bytes);
     add_int(out, "written_bytes_per_day", v->written_per_day);
-    add_store(out, v);
+    add_store(out, v, &f->store);
     buf_add_key(out, "uplinks");
     buf_addc(out, '[');
     for (size_t i = 0; i < v->uplink_count; i++) {
         if (i)
             buf_addc(out, ',');
-        add_uplink(out, v, i);
+        add_uplink(out, v, i, &f->uplinks[i]);
     }
     buf_addc(out, ']');
     buf_add_key(out, "buses");

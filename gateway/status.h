@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * status - the texts of status.json and metrics.prom from a view of the running parts.
+ * status - the texts of status.json and metrics.prom from a view of the running parts. What uplinks and store
+ * say is looked at once for both texts: they tell of one instant, and whoever asks waits for the disk once.
  *
  * Threads    Main thread; it takes snapshots from the parts, which lock by themselves.
- * Ownership  The view lends everything.
- * Errors     Only through the buffers (buf_ok).
+ * Ownership  The view lends everything; status_look()/status_forget().
+ * Errors     status_look(): FG_ENOMEM. Else only through the buffers (buf_ok).
  */
 #ifndef FG_STATUS_H
 #define FG_STATUS_H
@@ -33,10 +34,23 @@ struct status_view {
     size_t uplink_count;
 };
 
-void status_json(const struct status_view *v, struct buf *out);
+struct status_uplink {
+    struct uplink_status link;
+    struct store_uplink_status records;
+};
+
+/* What was seen at one look. */
+struct status_figures {
+    struct store_status store;
+    struct status_uplink *uplinks; /* same order as in the view */
+};
+
+int status_look(const struct status_view *v, struct status_figures *ret);
+void status_forget(struct status_figures *f);
+void status_json(const struct status_view *v, const struct status_figures *f, struct buf *out);
 /* How long the buffer lasts at this rate before undelivered records must go; -1: not known. */
 int64_t status_room_ms(const struct store_status *s, int64_t records_per_day);
 /* Prometheus text exposition format. */
-void status_metrics(const struct status_view *v, struct buf *out);
+void status_metrics(const struct status_view *v, const struct status_figures *f, struct buf *out);
 
 #endif

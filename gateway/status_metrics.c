@@ -11,30 +11,28 @@ static void head(struct buf *out, const char *name, const char *type, const char
     buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-static void store_metrics(const struct status_view *v, struct buf *out)
+static void store_metrics(const struct status_view *v, const struct store_status *s, struct buf *out)
 {
-    struct store_status s;
-    store_status(v->store, &s);
     head(out, "fieldgate_store_bytes", "gauge", "Size of the buffer on disk.");
-    buf_addf(out, "fieldgate_store_bytes %lld\n", (long long)s.bytes);
+    buf_addf(out, "fieldgate_store_bytes %lld\n", (long long)s->bytes);
     head(out, "fieldgate_store_max_bytes", "gauge", "Configured cap of the buffer.");
-    buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s.max_bytes);
+    buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s->max_bytes);
     head(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.");
-    buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s.commits);
+    buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s->commits);
     head(out, "fieldgate_store_in_memory", "gauge",
          "Records that are in memory only, because the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s.in_memory);
+    buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s->in_memory);
     head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_failing %d\n", s.disk_failing);
+    buf_addf(out, "fieldgate_store_failing %d\n", s->disk_failing);
     head(out, "fieldgate_store_stalled_seconds", "gauge",
          "How long the disk has not finished what it was asked; 0: it works.");
-    buf_addf(out, "fieldgate_store_stalled_seconds %lld\n", (long long)(s.stalled_ms / 1000));
+    buf_addf(out, "fieldgate_store_stalled_seconds %lld\n", (long long)(s->stalled_ms / 1000));
     head(out, "fieldgate_store_durable", "gauge", "1 while new records go to the disk, 0: to memory.");
-    buf_addf(out, "fieldgate_store_durable %d\n", s.durable);
+    buf_addf(out, "fieldgate_store_durable %d\n", s->durable);
     head(out, "fieldgate_store_queue_dropped_samples_total", "counter",
          "Samples lost since start because the disk was too slow.");
-    buf_addf(out, "fieldgate_store_queue_dropped_samples_total %llu\n", (unsigned long long)s.queue_dropped);
-    int64_t room_ms = status_room_ms(&s, v->records_per_day);
+    buf_addf(out, "fieldgate_store_queue_dropped_samples_total %llu\n", (unsigned long long)s->queue_dropped);
+    int64_t room_ms = status_room_ms(s, v->records_per_day);
     if (room_ms >= 0) {
         head(out, "fieldgate_store_room_seconds", "gauge",
              "Time until undelivered records must go, at the present rate, when nothing is delivered.");
@@ -53,34 +51,32 @@ enum uplink_metric {
     UPLINK_UNHEARD_RECORDS
 };
 
-static uint64_t uplink_metric(const struct status_view *v, size_t index, enum uplink_metric which)
+static uint64_t uplink_metric(const struct status_uplink *u, enum uplink_metric which)
 {
-    struct uplink_status s;
-    struct store_uplink_status n;
-    uplink_status(v->uplinks[index], &s);
-    store_uplink_status(v->store, index, &n);
+    const struct uplink_status *s = &u->link;
+    const struct store_uplink_status *n = &u->records;
     switch (which) {
     case UPLINK_UP:
-        return s.connected;
+        return s->connected;
     case UPLINK_ACCEPTED:
-        return n.accepted;
+        return n->accepted;
     case UPLINK_DELIVERED:
-        return n.delivered;
+        return n->delivered;
     case UPLINK_WAITING:
-        return n.waiting;
+        return n->waiting;
     case UPLINK_DROPPED:
-        return n.dropped;
+        return n->dropped;
     case UPLINK_BYTES:
-        return s.bytes;
+        return s->bytes;
     case UPLINK_UNHEARD:
-        return s.unheard[UPLINK_LIVE] || s.unheard[UPLINK_BACKLOG];
+        return s->unheard[UPLINK_LIVE] || s->unheard[UPLINK_BACKLOG];
     case UPLINK_UNHEARD_RECORDS:
-        return s.unheard_records;
+        return s->unheard_records;
     }
     return 0;
 }
 
-static void uplink_metrics(const struct status_view *v, struct buf *out)
+static void uplink_metrics(const struct status_view *v, const struct status_uplink *u, struct buf *out)
 {
     static const struct {
         const char *name, *type, *help;
@@ -106,39 +102,36 @@ static void uplink_metrics(const struct status_view *v, struct buf *out)
         head(out, metrics[m].name, metrics[m].type, metrics[m].help);
         for (size_t i = 0; i < v->uplink_count; i++)
             buf_addf(out, "%s{uplink=\"%s\"} %llu\n", metrics[m].name, v->config->uplinks[i].name,
-                     (unsigned long long)uplink_metric(v, i, metrics[m].which));
+                     (unsigned long long)uplink_metric(&u[i], metrics[m].which));
     }
 }
 
-static void loss_metrics(const struct status_view *v, struct buf *out)
+static void loss_metrics(const struct status_view *v, const struct status_uplink *u, struct buf *out)
 {
     static const char NAME[] = "fieldgate_uplink_dropped_by_reason_records";
     head(out, NAME, "gauge", "Records given up, by reason.");
-    for (size_t i = 0; i < v->uplink_count; i++) {
-        struct store_uplink_status n;
-        store_uplink_status(v->store, i, &n);
+    for (size_t i = 0; i < v->uplink_count; i++)
         for (int r = 0; r < STORE_LOSS_REASONS; r++)
             buf_addf(out, "%s{uplink=\"%s\",reason=\"%s\"} %llu\n", NAME, v->config->uplinks[i].name,
-                     store_loss_word((enum store_loss_reason)r), (unsigned long long)n.dropped_by[r]);
-    }
+                     store_loss_word((enum store_loss_reason)r),
+                     (unsigned long long)u[i].records.dropped_by[r]);
 }
 
 /* Only of uplinks that take commands. */
-static void command_metrics(const struct status_view *v, struct buf *out)
+static void command_metrics(const struct status_view *v, const struct status_uplink *u, struct buf *out)
 {
     static const char NAME[] = "fieldgate_uplink_commands_total";
     head(out, NAME, "counter", "Commands from the broker since start, by what became of them.");
     for (size_t i = 0; i < v->uplink_count; i++) {
         const char *uplink = v->config->uplinks[i].name;
-        struct uplink_status s;
+        const struct uplink_commands *c = &u[i].link.commands;
         if (v->config->uplinks[i].command_count == 0)
             continue;
-        uplink_status(v->uplinks[i], &s);
         for (int r = 0; r < COMMAND_RESULTS; r++)
             buf_addf(out, "%s{uplink=\"%s\",result=\"%s\"} %llu\n", NAME, uplink,
-                     command_result_word((enum command_result)r), (unsigned long long)s.commands.results[r]);
+                     command_result_word((enum command_result)r), (unsigned long long)c->results[r]);
         buf_addf(out, "%s{uplink=\"%s\",result=\"unanswered\"} %llu\n", NAME, uplink,
-                 (unsigned long long)s.commands.unanswered);
+                 (unsigned long long)c->unanswered);
     }
 }
 
@@ -201,7 +194,7 @@ static void device_metrics(const struct status_view *v, struct buf *out)
     }
 }
 
-void status_metrics(const struct status_view *v, struct buf *out)
+void status_metrics(const struct status_view *v, const struct status_figures *f, struct buf *out)
 {
     head(out, "fieldgate_info", "gauge", "Version of the running gateway.");
     buf_addf(out, "fieldgate_info{gateway=\"%s\",version=\"%s\"} 1\n", v->gateway_id, FG_VERSION);
@@ -215,10 +208,10 @@ void status_metrics(const struct status_view *v, struct buf *out)
              "Bytes written to media since start, as the kernel counts them.");
         buf_addf(out, "fieldgate_written_bytes_total %lld\n", (long long)v->written_bytes);
     }
-    store_metrics(v, out);
-    uplink_metrics(v, out);
-    loss_metrics(v, out);
-    command_metrics(v, out);
+    store_metrics(v, &f->store, out);
+    uplink_metrics(v, f->uplinks, out);
+    loss_metrics(v, f->uplinks, out);
+    command_metrics(v, f->uplinks, out);
     device_metrics(v, out);
     status_bus_metrics(v->pollers, v->poller_count, out);
 }

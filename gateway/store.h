@@ -206,6 +206,9 @@ struct store_status {
 /* These two wait 5 s at most for one flush. */
 void store_status(struct store *s, struct store_status *ret);
 void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_status *ret);
+/* Both, of one instant, and with one wait for the disk however many uplinks there are. ret_uplinks has room
+ * for all of struct store_options; NULL: without them. */
+void store_status_all(struct store *s, struct store_status *ret, struct store_uplink_status *ret_uplinks);
 const struct pulse *store_pulse(const struct store *s);
 
 #endif

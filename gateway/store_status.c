@@ -91,25 +91,6 @@ static void recall(struct store *s, const void *seen, void *ret, size_t size)
     pthread_mutex_unlock(&s->seen_lock);
 }
 
-void store_status(struct store *s, struct store_status *ret)
-{
-    memset(ret, 0, sizeof *ret);
-    if (store_turn_try(&s->turn, STORE_STALL_MS)) {
-        figures(s, ret);
-        store_turn_give(&s->turn);
-        keep(s, &s->seen, ret, sizeof *ret);
-    } else {
-        int64_t ms = store_turn_held_ms(&s->turn);
-        recall(s, &s->seen, ret, sizeof *ret);
-        ret->stalled_ms = ms > STORE_STALL_MS ? ms : STORE_STALL_MS;
-    }
-    pthread_mutex_lock(&s->append_lock);
-    ret->queue_dropped = s->queue_dropped;
-    pthread_mutex_unlock(&s->append_lock);
-    ret->bytes = store_file_size(s->path, "") + store_file_size(s->path, "-wal");
-    ret->max_bytes = s->max_bytes;
-}
-
 static void uplink_figures(struct store *s, const struct store_uplink_state *u,
                            struct store_uplink_status *ret)
 {
@@ -134,4 +115,43 @@ void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_sta
     } else {
         recall(s, &s->seen_uplinks[uplink], ret, sizeof *ret);
     }
+}
+
+/* Not of a disk that hangs: asking it for the size of a file may hang as well. */
+static int64_t size_on_disk(const struct store *s)
+{
+    return store_file_size(s->path, "") + store_file_size(s->path, "-wal");
+}
+
+void store_status_all(struct store *s, struct store_status *ret, struct store_uplink_status *ret_uplinks)
+{
+    const size_t count = ret_uplinks ? s->uplink_count : 0;
+    memset(ret, 0, sizeof *ret);
+    if (store_turn_try(&s->turn, STORE_STALL_MS)) {
+        figures(s, ret);
+        for (size_t i = 0; i < count; i++) {
+            ret_uplinks[i] = (struct store_uplink_status){0};
+            uplink_figures(s, &s->uplinks[i], &ret_uplinks[i]);
+        }
+        store_turn_give(&s->turn);
+        ret->bytes = size_on_disk(s);
+        keep(s, &s->seen, ret, sizeof *ret);
+        if (count > 0)
+            keep(s, s->seen_uplinks, ret_uplinks, count * sizeof *ret_uplinks);
+    } else {
+        int64_t ms = store_turn_held_ms(&s->turn);
+        recall(s, &s->seen, ret, sizeof *ret);
+        if (count > 0)
+            recall(s, s->seen_uplinks, ret_uplinks, count * sizeof *ret_uplinks);
+        ret->stalled_ms = ms > STORE_STALL_MS ? ms : STORE_STALL_MS;
+    }
+    pthread_mutex_lock(&s->append_lock);
+    ret->queue_dropped = s->queue_dropped;
+    pthread_mutex_unlock(&s->append_lock);
+    ret->max_bytes = s->max_bytes;
+}
+
+void store_status(struct store *s, struct store_status *ret)
+{
+    store_status_all(s, ret, NULL);
 }

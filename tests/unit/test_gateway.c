@@ -9,6 +9,7 @@
 #include "../../gateway/gateway.h"
 #include "../../gateway/health.h"
 #include "../../gateway/json.h"
+#include "../../gateway/store_turn.h"
 
 struct fixture {
     char dir[64];
@@ -44,6 +45,28 @@ int fsync(int fd)
     else
         synced.files++;
     return (int)syscall(SYS_fsync, fd);
+}
+
+/* These stand before those of store_turn.h: how often this thread waited for the disk, and a disk that hangs.
+ */
+static _Thread_local int turns;
+static _Atomic bool disk_hangs;
+
+void __real_store_turn_take(struct store_turn *t);
+void __wrap_store_turn_take(struct store_turn *t);
+bool __real_store_turn_try(struct store_turn *t, int64_t most_ms);
+bool __wrap_store_turn_try(struct store_turn *t, int64_t most_ms);
+
+void __wrap_store_turn_take(struct store_turn *t)
+{
+    turns++;
+    __real_store_turn_take(t);
+}
+
+bool __wrap_store_turn_try(struct store_turn *t, int64_t most_ms)
+{
+    turns++;
+    return !disk_hangs && __real_store_turn_try(t, most_ms);
 }
 
 static void write_text(const char *path, const char *text)
@@ -245,10 +268,48 @@ static void a_command_reads_what_a_gateway_wrote_and_nothing_else(void **state)
     assert_true(gateway_stop(f->gateway));
 }
 
+static void status_and_metrics_together_wait_for_the_disk_once(void **state)
+{
+    struct fixture *f = *state;
+    start(f);
+    turns = 0;
+    cJSON_Delete(status(f));
+    assert_int_equal(turns, 1);
+}
+
+/* Asking for the size of a file there might hang too: it would be seen here as a size of nothing. */
+static void a_disk_that_hangs_is_not_asked_how_large_its_file_is(void **state)
+{
+    struct fixture *f = *state;
+    char path[2][128], away[2][128];
+    static const char *const TAILS[] = {"", "-wal"};
+    start(f);
+    wait_for_failed_polls(f);
+    disk_hangs = true;
+    for (int i = 0; i < 2; i++) {
+        snprintf(path[i], sizeof path[i], "%s/buffer.db%s", f->dir, TAILS[i]);
+        snprintf(away[i], sizeof away[i], "%s/away%s", f->dir, TAILS[i]);
+        assert_int_equal(rename(path[i], away[i]), 0);
+    }
+    cJSON *s = status(f);
+    const cJSON *store = cJSON_GetObjectItemCaseSensitive(s, "store");
+    assert_true(json_int(store, "bytes", -1) > 0);
+    assert_true(json_int(store, "max_bytes", -1) > 0);
+    assert_true(json_int(store, "stalled_ms", -1) > 0);
+    cJSON_Delete(s);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(rename(away[i], path[i]), 0);
+    disk_hangs = false;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(it_runs_with_neither_bus_nor_broker_and_keeps_the_failures, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(status_and_metrics_together_wait_for_the_disk_once, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_disk_that_hangs_is_not_asked_how_large_its_file_is, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_stop_is_quick_and_a_second_life_goes_on_counting, set_up,
                                         tear_down),
