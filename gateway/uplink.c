@@ -100,7 +100,7 @@ static void publish_status(struct uplink *u)
     snprintf(status->url, sizeof status->url, "%s", u->options.urls[l->url]);
     snprintf(status->reason, sizeof status->reason, "%s", l->reason);
     status->next_try_mono_ms = up ? 0 : l->next_try_mono_ms;
-    status->topic_clash = u->session.twin.heard_mono_ms != 0;
+    status->topic_clash = uplink_twin_is_on(&u->session.twin);
     status->id_clash = uplink_clash_is_on(&l->clash);
     status->connects = l->connects;
     status->messages = u->session.messages;
@@ -180,7 +180,7 @@ static void begin_session(struct uplink *u, const struct mqtt_event *connected)
         waiting = 0;
     uplink_link_up(&u->link, waiting);
     atomic_store(&u->rebirth, false); /* a session begins with them */
-    uplink_session_open(&u->session, connected, u->link.connection);
+    uplink_session_open(&u->session, connected, u->link.url, u->link.connection);
     uplink_return_arm(&u->home, u->link.url > 0);
 }
 

@@ -23,12 +23,14 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     int err = uplink_command_init(&s->command, options);
     if (err == 0)
         err = uplink_send_init(&s->send, options, mqtt);
-    s->twin = (struct uplink_twin){.options = options, .topic = s->send.state_topic};
+    if (err == 0)
+        err = uplink_twin_init(&s->twin, options, s->send.state_topic);
     return err;
 }
 
 void uplink_session_fini(struct uplink_session *s)
 {
+    uplink_twin_fini(&s->twin);
     uplink_send_fini(&s->send);
     uplink_command_fini(&s->command);
 }
@@ -52,7 +54,8 @@ static bool waiting(const struct uplink_session *s, uint64_t *ret_first, uint64_
     return store_waiting(s->options->store, s->options->store_index, ret_first, &last, ret_count);
 }
 
-void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, uint64_t connection)
+void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, size_t url,
+                         uint64_t connection)
 {
     const int64_t now = clock_mono_ms();
     uint64_t first = 0, count;
@@ -78,7 +81,7 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     s->useful = s->leaving = false;
     uplink_command_open(&s->command, s->mqtt, connected->max_packet);
     uplink_twin_know(&s->twin, s->facts.stream);
-    uplink_twin_open(&s->twin, s->mqtt);
+    uplink_twin_open(&s->twin, s->mqtt, url);
 }
 
 bool uplink_session_leave(struct uplink_session *s)
@@ -232,7 +235,7 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
 {
     const int64_t now = clock_mono_ms();
     struct uplink_flight f;
-    if (uplink_twin_answered(&s->twin, token, 0))
+    if (uplink_twin_answered(&s->twin, token, 0, now))
         return;
     struct uplink_notice *n = uplink_notice_take(s, token);
     if (!n && uplink_command_answered(&s->command, token, 0)) {
@@ -301,7 +304,7 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
         s->refused++;
         return;
     }
-    if (uplink_twin_answered(&s->twin, token, reason) ||
+    if (uplink_twin_answered(&s->twin, token, reason, clock_mono_ms()) ||
         uplink_command_answered(&s->command, token, reason) || !uplink_window_take(&s->window, token, &f))
         return;
     if (reason == UPLINK_PACKET_TOO_LARGE) {
@@ -348,7 +351,7 @@ void uplink_session_lost(struct uplink_session *s, int reason, bool overdue)
     s->window.in_flight = 0;
     s->birth.in_flight = s->state.in_flight = false;
     uplink_command_lost(&s->command);
-    uplink_twin_lost(&s->twin);
+    uplink_twin_lost(&s->twin, !overdue);
 }
 
 void uplink_session_message(struct uplink_session *s, const struct mqtt_incoming *message)

@@ -60,8 +60,9 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
                         struct uplink_voice *voice, struct mqtt *mqtt);
 void uplink_session_fini(struct uplink_session *s);
 
-/* The connection stands. */
-void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, uint64_t connection);
+/* The connection stands, to the url of this number. */
+void uplink_session_open(struct uplink_session *s, const struct mqtt_event *connected, size_t url,
+                         uint64_t connection);
 /* Sends what can be sent now and sets wake_mono_ms. */
 void uplink_session_round(struct uplink_session *s);
 /* MQTT_ACKED and MQTT_REFUSED. */

@@ -33,7 +33,8 @@ struct mqtt_fake {
     char last[512];  /* the last one */
     int first_len, last_len;
     _Atomic unsigned served; /* connections, so far */
-    int state_suback; /* with acks: the answer to a subscription to .../state; -1: hangs up, unanswered */
+    int state_suback;  /* with acks: the answer to a subscription to .../state; -1: hangs up, unanswered */
+    unsigned hang_ups; /* but so many of them, first, end the connection */
     _Atomic unsigned acked, states, states_asked;
     unsigned char packet[64 * 1024]; /* with acks: what is not a whole packet yet */
     size_t packet_len;
@@ -102,9 +103,7 @@ static inline bool mqtt_fake_suback(struct mqtt_fake *f, int fd, const unsigned 
     bool state = topic >= 6 && memcmp(body + 5 + topic - 6, "/state", 6) == 0;
     const char ack[] = {(char)0x90, 4, (char)body[0], (char)body[1], 0, state ? (char)f->state_suback : 0};
 
-    if (state)
-        atomic_fetch_add(&f->states_asked, 1);
-    if (state && f->state_suback < 0)
+    if (state && (atomic_fetch_add(&f->states_asked, 1) < f->hang_ups || f->state_suback < 0))
         return false;
     mqtt_fake_send(fd, ack, sizeof(ack));
     return true;
@@ -206,7 +205,7 @@ static inline void mqtt_fake_start(struct mqtt_fake *f)
     assert_int_equal(listen(f->listener, 5), 0);
     assert_int_equal(getsockname(f->listener, (struct sockaddr *)&a, &len), 0);
     f->port = ntohs(a.sin_port);
-    assert_int_equal(pipe(f->stop), 0);
+    assert_int_equal(pipe2(f->stop, O_CLOEXEC), 0); /* or a broker keeps it open */
     assert_int_equal(pthread_create(&f->thread, NULL, mqtt_fake_main, f), 0);
 }
 
