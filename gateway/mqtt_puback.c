@@ -34,6 +34,8 @@ static void take_body(uintptr_t source, const unsigned char *bytes, size_t len)
 {
     bool whole = seen.at == AT_BODY && seen.source == source && len == (size_t)seen.length;
     seen.at = AT_START;
+    seen.packet_id =
+        0; /* each connection counts its own: one that is not recognised must not get another's */
     if (!whole)
         return;
     seen.packet_id = bytes[0] << 8 | bytes[1];
@@ -50,7 +52,9 @@ static void take(uintptr_t source, const void *bytes, size_t len)
 
 int mqtt_puback_reason(int packet_id)
 {
-    return packet_id != 0 && packet_id == seen.packet_id ? seen.reason : 0;
+    bool is_it = packet_id != 0 && packet_id == seen.packet_id;
+    seen.packet_id = 0; /* a frame may bring several packets, read before this one */
+    return is_it ? seen.reason : 0;
 }
 
 /* Stands before libc's: see mqtt_puback.h. */

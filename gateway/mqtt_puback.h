@@ -16,7 +16,8 @@
 #ifndef FG_MQTT_PUBACK_H
 #define FG_MQTT_PUBACK_H
 
-/* The reason of the PUBACK with this packet identifier, if it was the last packet read on this thread. */
+/* The reason of the PUBACK with this packet identifier, if it was the last packet read on this thread; once.
+ */
 int mqtt_puback_reason(int packet_id);
 
 #endif

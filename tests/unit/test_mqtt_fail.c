@@ -245,6 +245,35 @@ static void a_websocket_works(void **state)
     mqtt_fake_stop(&f);
 }
 
+/* All clients share the library's receiving thread, and each connection counts its packets from 1. */
+static void a_websocket_does_not_get_the_reason_of_another_connection(void **state)
+{
+    (void)state;
+    struct mqtt_fake plain = {
+        .connack = MQTT_FAKE_CONNACK5, .connack_len = 5, .answer = "\x40\x03\x00\x01\x10", .answer_len = 5};
+    struct mqtt_fake web = {.websocket = true,
+                            .connack = MQTT_FAKE_CONNACK5,
+                            .connack_len = 5,
+                            .answer = "\x40\x02\x00\x01",
+                            .answer_len = 4};
+    struct mqtt *unheard = client("unheard", 5), *heard = client("heard", 5);
+
+    mqtt_fake_start(&plain);
+    mqtt_fake_start(&web);
+    begin(unheard, "mqtt", "127.0.0.1", plain.port);
+    expect(unheard, MQTT_CONNECTED);
+    begin(heard, "ws", "localhost", web.port);
+    expect(heard, MQTT_CONNECTED);
+    publish(unheard, "t", "{}", false);
+    assert_int_equal(expect(unheard, MQTT_ACKED).reason, 16);
+    publish(heard, "t", "{}", false);
+    assert_int_equal(expect(heard, MQTT_ACKED).reason, 0);
+    mqtt_free(unheard);
+    mqtt_free(heard);
+    mqtt_fake_stop(&plain);
+    mqtt_fake_stop(&web);
+}
+
 /* ---- the world ---- */
 
 static void make_certs(const char *dir)
@@ -317,6 +346,7 @@ int main(void)
         cmocka_unit_test(a_key_that_has_become_readable_for_everybody_is_not_used),
         cmocka_unit_test(one_client_can_change_between_tls_and_plain),
         cmocka_unit_test(a_websocket_works),
+        cmocka_unit_test(a_websocket_does_not_get_the_reason_of_another_connection),
     };
     if (access(BROKER_PROGRAM, X_OK) != 0) {
         printf("SKIP: %s is not installed\n", BROKER_PROGRAM);
