@@ -302,6 +302,7 @@ static int64_t round_of_session(struct uplink *u, int64_t now)
         return now;
     uplink_link_look_for_peace(&u->link, now);
     uplink_twin_look(&u->session.twin, now);
+    uplink_unheard_look(&u->session.unheard, u->session.send.lane_topic, now);
     int64_t home = try_home(u, now);
     if (u->home.up)
         move_home(u);

@@ -2,6 +2,8 @@
 /* A broker that takes our data while nobody is subscribed: mosquitto says so with reason 16. */
 #include "uplink_fixture.h"
 
+#include "../../gateway/uplink_unheard.h"
+
 /* The broker, with nobody at the other end. */
 static void start_lonely(struct fixture *f)
 {
@@ -96,12 +98,63 @@ static void with_3_1_1_nothing_is_known_and_nothing_said(void **state)
     assert_int_equal(logged(f, "FG-LINK-UNHEARD"), 0);
 }
 
+static void ack(struct uplink_unheard *u, enum uplink_lane lane, uint64_t seq, int reason)
+{
+    const struct uplink_flight flight = {.lane = lane, .first = seq, .last = seq + 4, .records = 5};
+    uplink_unheard_acked(u, &flight, lane == UPLINK_LIVE ? "t/live" : "t/backlog", reason);
+}
+
+/* After an outage: the backlog went out while nobody was subscribed, and then there is none any more. */
+static void a_backlog_that_is_idle_is_not_unheard_for_ever(void **state)
+{
+    struct fixture *f = *state;
+    char live[] = "t/live", backlog[] = "t/backlog";
+    char *const topics[UPLINK_LANES] = {[UPLINK_LIVE] = live, [UPLINK_BACKLOG] = backlog};
+    struct uplink_unheard u = {.options = &f->options};
+    keep_log(f);
+    ack(&u, UPLINK_BACKLOG, 1, 16);
+    ack(&u, UPLINK_LIVE, 10, 16);
+    const int64_t later = clock_mono_ms() + 2 * UPLINK_UNHEARD_IDLE_MS;
+    uplink_unheard_look(&u, topics, later); /* nobody hears anything */
+    assert_true(u.lanes[UPLINK_BACKLOG].on);
+    while (clock_mono_ms() <= u.lanes[UPLINK_BACKLOG].acked_mono_ms)
+        clock_sleep_until_us(clock_mono_us() + 500);
+    ack(&u, UPLINK_LIVE, 20, 0);
+    uplink_unheard_look(&u, topics, clock_mono_ms()); /* the next backlog message may be under way */
+    assert_true(u.lanes[UPLINK_BACKLOG].on);
+    uplink_unheard_look(&u, topics, later);
+    assert_false(u.lanes[UPLINK_BACKLOG].on);
+    assert_int_equal(logged(f, "FG-LINK-HEARD"), 2);
+    assert_int_equal(logged(f, "topic=t/backlog from=1 to=5 records=5: the other data topic is heard"), 1);
+    ack(&u, UPLINK_BACKLOG, 30, 16); /* it is known again */
+    assert_int_equal(logged(f, "topic=t/backlog from=30: the broker takes"), 1);
+}
+
+static void what_could_not_be_said_is_said_by_a_later_look(void **state)
+{
+    struct fixture *f = *state;
+    char live[] = "t/live", backlog[] = "t/backlog";
+    char *const topics[UPLINK_LANES] = {[UPLINK_LIVE] = live, [UPLINK_BACKLOG] = backlog};
+    struct uplink_unheard u = {.options = &f->options};
+    keep_log(f);
+    for (int i = 0; i < 5; i++) {
+        ack(&u, UPLINK_LIVE, 10, 16);
+        ack(&u, UPLINK_LIVE, 20, 0);
+    }
+    ack(&u, UPLINK_LIVE, 30, 16);
+    assert_int_equal(logged(f, "FG-LINK-UNHEARD"), 5);
+    uplink_unheard_look(&u, topics, clock_mono_ms() + 2 * 3600 * 1000);
+    assert_int_equal(logged(f, "topic=t/live from=30:"), 1);
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         UPLINK_TEST(what_nobody_is_subscribed_to_counts_as_delivered_and_is_told_once),
         UPLINK_TEST(it_is_over_when_somebody_subscribes_and_the_log_says_what_is_missing),
         UPLINK_TEST(a_subscriber_that_is_away_is_one_all_the_same),
+        UPLINK_TEST(a_backlog_that_is_idle_is_not_unheard_for_ever),
+        UPLINK_TEST(what_could_not_be_said_is_said_by_a_later_look),
         UPLINK_TEST(with_3_1_1_nothing_is_known_and_nothing_said),
     };
     return parallel_tests(argc, argv, tests);
