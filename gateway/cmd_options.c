@@ -54,18 +54,28 @@ static int refuse(const char *command)
     return CMD_USAGE;
 }
 
+/* A cluster of letters (-xq) is left behind only after its last one: until then it is the next word. */
+static const char *word_of(char **argv, int letter)
+{
+    const char *next = argv[optind];
+    return next && next[0] == '-' && strchr(next, (char)letter) ? next : argv[optind - 1];
+}
+
 static int refuse_option(char **argv, int c)
 {
-    const char *said = argv[optind - 1];
+    const char *said = argv[optind - 1]; /* of a long option */
+    const bool is_long = optopt == 0 || optopt >= FIRST_OPTION || optopt == HELP;
     if (c == ':')
         fprintf(stderr, _("fieldgate %s: option %s needs a value\n"), argv[0], said);
     else if (optopt == 0)
         fprintf(stderr, _("fieldgate %s: there is no option %s\n"), argv[0], said);
-    else if (strncmp(said, "--", 2) == 0 && strchr(said, '='))
+    else if (is_long)
         fprintf(stderr, _("fieldgate %s: option %.*s takes no value\n"), argv[0], (int)strcspn(said, "="),
                 said);
-    else
+    else if (optopt > ' ' && optopt < 0x7f)
         fprintf(stderr, _("fieldgate %s: there is no option -%c\n"), argv[0], optopt);
+    else /* a byte of a letter that has several */
+        fprintf(stderr, _("fieldgate %s: there is no option %s\n"), argv[0], word_of(argv, optopt));
     return refuse(argv[0]);
 }
 

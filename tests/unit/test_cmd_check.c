@@ -86,6 +86,20 @@ static void wrong_usage_exits_with_64_and_help_with_0(void **state)
     }
 }
 
+static void the_option_that_is_wrong_is_the_one_that_is_named(void **state)
+{
+    struct outcome o;
+    cmd_call(*state, cmd_check, ARGS("it", "--config=x.yaml", "-xq"), &o);
+    assert_non_null(strstr(o.err, "there is no option -x\n"));
+    cmd_fini(&o);
+    cmd_call(*state, cmd_check, ARGS("it", "--config=x.yaml", "-\u00e9"), &o);
+    assert_non_null(strstr(o.err, "there is no option -\u00e9\n"));
+    cmd_fini(&o);
+    cmd_call(*state, cmd_check, ARGS("it", "--strict=1"), &o);
+    assert_non_null(strstr(o.err, "option --strict takes no value\n"));
+    cmd_fini(&o);
+}
+
 static void show_prints_yaml_that_check_accepts(void **state)
 {
     struct fixture *f = *state;
@@ -124,6 +138,7 @@ int main(void)
         WITH_FOLDER(errors_go_to_stderr_and_exit_with_78),
         WITH_FOLDER(warnings_fail_only_when_strict),
         WITH_FOLDER(wrong_usage_exits_with_64_and_help_with_0),
+        WITH_FOLDER(the_option_that_is_wrong_is_the_one_that_is_named),
         WITH_FOLDER(show_prints_yaml_that_check_accepts),
         WITH_FOLDER(show_of_a_bad_file_prints_its_errors_only),
     };
