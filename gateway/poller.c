@@ -37,7 +37,7 @@ struct poller {
     const char **names;
     int64_t *every;
     struct poller_last *last;
-    bool *config_said;
+    enum poller_config_news *config_news;
 
     /* The thread's own. */
     struct schedule *schedule;
@@ -60,9 +60,9 @@ static int allocate(struct poller *p, size_t points, size_t most_points)
     p->names = calloc(points + 1, sizeof(*p->names));
     p->every = calloc(points + 1, sizeof(*p->every));
     p->last = calloc(points + 1, sizeof(*p->last));
-    p->config_said = calloc(points + 1, sizeof(*p->config_said));
+    p->config_news = calloc(points + 1, sizeof(*p->config_news));
     p->readings = calloc(most_points + 1, sizeof(*p->readings));
-    return p->stations && p->names && p->every && p->last && p->config_said && p->readings ? 0 : FG_ENOMEM;
+    return p->stations && p->names && p->every && p->last && p->config_news && p->readings ? 0 : FG_ENOMEM;
 }
 
 static void free_memory(struct poller *p)
@@ -71,7 +71,7 @@ static void free_memory(struct poller *p)
     free(p->names);
     free(p->every);
     free(p->last);
-    free(p->config_said);
+    free(p->config_news);
     free(p->readings);
     poller_load_fini(&p->load);
     free(p);
@@ -97,7 +97,7 @@ static void fill_station(struct poller *p, size_t index, size_t first_point)
     st->watch.unit = from->unit;
     st->watch.point_names = names;
     st->watch.point_count = from->point_count;
-    st->watch.config_said = p->config_said + first_point;
+    st->watch.config_news = p->config_news + first_point;
     strcpy(st->status.state, "waiting");
     struct busload_device load = {from->every_ms, from->point_count, every};
     poller_load_device(&p->load, index, &load);

@@ -152,12 +152,12 @@ static void say_state(struct poller_watch *w, struct poller_watch_device *d)
 
 /* A device that keeps falling silent and coming back must not fill the log. What cannot be said now is said
  * later, if it is still so. */
-static bool may_speak(struct poller_watch *w, struct poller_watch_device *d, int64_t now_mono_ms)
+static bool may_speak(struct damp *of_device, struct damp *of_bus, int64_t now_mono_ms)
 {
-    if (!damp_allows(&d->damp, &DEVICE_LINES, now_mono_ms) || !damp_allows(&w->damp, &BUS_LINES, now_mono_ms))
+    if (!damp_allows(of_device, &DEVICE_LINES, now_mono_ms) || !damp_allows(of_bus, &BUS_LINES, now_mono_ms))
         return false;
-    damp_take(&d->damp, &DEVICE_LINES, now_mono_ms);
-    damp_take(&w->damp, &BUS_LINES, now_mono_ms);
+    damp_take(of_device, &DEVICE_LINES, now_mono_ms);
+    damp_take(of_bus, &BUS_LINES, now_mono_ms);
     return true;
 }
 
@@ -205,7 +205,7 @@ void poller_watch_result(struct poller_watch *w, struct poller_watch_device *d, 
         return; /* the poll that follows at once tells more */
     note_result(d, kind, r);
     bool news = d->state != d->said || (d->state == POLLER_EXCEPTION && d->exception != d->said_exception);
-    if (news && may_speak(w, d, r->mono_ms))
+    if (news && may_speak(&d->damp, &w->damp, r->mono_ms))
         say_state(w, d);
 }
 
@@ -220,24 +220,38 @@ void poller_watch_slow(struct poller_watch *w, struct poller_watch_device *d, in
              w->bus, d->name, d->unit, (long long)timeout_ms, (long long)timeout_ms);
 }
 
+static void say_config(struct poller_watch *w, struct poller_watch_device *d, size_t point)
+{
+    char who[256], more[32] = "";
+    unsigned left_out = d->config_gone;
+    d->config_news[point] = POLLER_CONFIG_TOLD;
+    for (size_t i = 0; i < d->point_count; i++)
+        left_out += d->config_news[i] == POLLER_CONFIG_UNTOLD;
+    if (left_out > 0)
+        snprintf(more, sizeof more, " left_out=%u", left_out);
+    snprintf(who, sizeof who, "%s%s", d->point_names[point], more);
+    d->config_gone = 0;
+    log_line(LOG_PRI_WARNING, "FG-POINT-CONFIG",
+             _("bus=%s device=%s unit=%d point=%s: the device does not have this register; check profile and "
+               "address"),
+             w->bus, d->name, d->unit, who);
+}
+
 void poller_watch_readings(struct poller_watch *w, struct poller_watch_device *d,
                            const struct reading *readings, int64_t now_mono_ms)
 {
     for (size_t i = 0; i < d->point_count; i++) {
         enum quality q = readings[i].quality;
-        if (q == QUALITY_GOOD || q == QUALITY_OUT_OF_RANGE || q == QUALITY_SENSOR_FAULT)
-            d->config_said[i] = false;
-        if (q != QUALITY_CONFIG_ERROR || d->config_said[i])
+        if (q == QUALITY_GOOD || q == QUALITY_OUT_OF_RANGE || q == QUALITY_SENSOR_FAULT) {
+            d->config_gone += d->config_news[i] == POLLER_CONFIG_UNTOLD;
+            d->config_news[i] = POLLER_CONFIG_NONE;
+        }
+        if (q != QUALITY_CONFIG_ERROR || d->config_news[i] == POLLER_CONFIG_TOLD)
             continue;
         if (d->said == POLLER_EXCEPTION)
             continue; /* the device as a whole refuses: one line is enough until it gives something */
-        if (!may_speak(w, d, now_mono_ms))
-            return;
-        d->config_said[i] = true;
-        log_line(
-            LOG_PRI_WARNING, "FG-POINT-CONFIG",
-            _("bus=%s device=%s unit=%d point=%s: the device does not have this register; check profile and "
-              "address"),
-            w->bus, d->name, d->unit, d->point_names[i]);
+        d->config_news[i] = POLLER_CONFIG_UNTOLD;
+        if (may_speak(&d->config_damp, &w->config_damp, now_mono_ms))
+            say_config(w, d, i);
     }
 }

@@ -7,7 +7,9 @@
  * Ownership  Plain structs that the poller embeds; strings and arrays are lent. Nothing is allocated.
  * Errors     None. A device that keeps changing its state gets a few lines, then one every ten minutes that
  *            says how many changes were left out; the last line always tells the state that lasts. All
- *            devices of a bus together get a hundred lines, then one every three hours.
+ *            devices of a bus together get a hundred lines, then one every three hours. Lines about registers
+ *            that are not there have the same limits beside these: they take no line from a device that falls
+ *            silent.
  */
 #ifndef FG_POLLER_WATCH_H
 #define FG_POLLER_WATCH_H
@@ -27,12 +29,19 @@ enum poller_trouble {
     POLLER_NO_PORT,   /* nothing was sent: not the device's fault */
 };
 
+/* That the device does not have a point's register. */
+enum poller_config_news {
+    POLLER_CONFIG_NONE, /* it has it, as far as is known */
+    POLLER_CONFIG_UNTOLD,
+    POLLER_CONFIG_TOLD,
+};
+
 struct poller_watch_device {
     const char *name;
     int unit;
     const char *const *point_names;
     size_t point_count;
-    bool *config_said; /* one per point */
+    enum poller_config_news *config_news; /* one per point */
 
     enum poller_trouble kind;    /* of the newest result but NO_PORT */
     unsigned run;                /* results of this kind in a row */
@@ -45,7 +54,8 @@ struct poller_watch_device {
     enum poller_trouble state, said; /* what is so, and what the log was told */
     uint8_t said_exception;
     unsigned changes; /* of state since the log was told */
-    struct damp damp;
+    struct damp damp, config_damp;
+    unsigned config_gone; /* registers that were there again before the log was told */
 };
 
 struct poller_watch {
@@ -53,7 +63,7 @@ struct poller_watch {
     const char *where;
     struct damp_switch port_down;
     int64_t port_since_mono_ms, port_outage_ms;
-    struct damp damp; /* of all devices together: a bad line moves them all */
+    struct damp damp, config_damp; /* of all devices together: a bad line moves them all */
 };
 
 enum poller_trouble poller_watch_trouble(const struct driver_result *r);

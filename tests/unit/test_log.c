@@ -404,6 +404,71 @@ static void a_state_that_flaps_costs_a_few_lines_and_the_last_one_tells_what_las
     assert_string_equal(changes, "");
 }
 
+static void take_readings(struct poller_watch *w, struct poller_watch_device *d, unsigned missing)
+{
+    struct reading readings[8];
+    for (size_t i = 0; i < 8; i++)
+        readings[i] = (struct reading){.quality = missing >> i & 1 ? QUALITY_CONFIG_ERROR : QUALITY_GOOD};
+    poller_watch_readings(w, d, readings, now_ms);
+}
+
+static const char *const POINTS[] = {"p0", "p1", "p2", "p3", "p4", "p5", "p6", "p7"};
+
+static void missing_registers_take_no_line_from_a_device_that_falls_silent(void **state)
+{
+    (void)state;
+    struct poller_watch w = {.bus = "field", .where = "/dev/ttyUSB0"};
+    enum poller_config_news news[DEVICES][8] = {0};
+    struct poller_watch_device devices[DEVICES] = {0};
+    struct driver_result silent = {.failed = QUALITY_NO_REPLY, .mono_ms = now_ms};
+    struct counted c;
+    char last[512];
+    count_lines(&c);
+    for (int d = 0; d < 17; d++) {
+        devices[d] = (struct poller_watch_device){
+            .name = "soil", .point_names = POINTS, .point_count = 8, .config_news = news[d]};
+        take_readings(&w, &devices[d], 0x3f);
+    }
+    for (int d = 0; d < 17; d++)
+        for (int i = 0; i < 3; i++)
+            poller_watch_result(&w, &devices[d], &silent, true);
+    assert_int_equal(counted(&c, last), 100 + 17);
+    assert_true(strncmp(last, "<4>FG-BUS-SILENT", 16) == 0);
+}
+
+static void missing_registers_that_are_not_named_at_once_are_counted_and_named_later(void **state)
+{
+    (void)state;
+    struct poller_watch w = {.bus = "field", .where = "/dev/ttyUSB0"};
+    enum poller_config_news news[8] = {0};
+    struct poller_watch_device d = {
+        .name = "soil", .point_names = POINTS, .point_count = 8, .config_news = news};
+    struct counted c;
+    char last[512];
+    count_lines(&c);
+    take_readings(&w, &d, 0x80);
+    take_readings(&w, &d,
+                  0x7f); /* two of them cannot be named; p7 is there again, which is seen all the same */
+    take_readings(&w, &d, 0x5f); /* p6 is missing on, p5 was there for a moment */
+    take_readings(&w, &d, 0xff);
+    assert_int_equal(counted(&c, last), 6);
+    assert_non_null(strstr(last, " point=p4: "));
+    now_ms += 600000;
+    count_lines(&c);
+    take_readings(&w, &d, 0xff);
+    assert_int_equal(counted(&c, last), 1);
+    assert_non_null(strstr(last, " point=p5 left_out=3: "));
+    now_ms += 3600000;
+    count_lines(&c);
+    take_readings(&w, &d, 0xff);
+    assert_int_equal(counted(&c, last), 2);
+    assert_non_null(strstr(last, " point=p7: "));
+    now_ms += 7 * 3600000;
+    count_lines(&c);
+    take_readings(&w, &d, 0xff);
+    assert_int_equal(counted(&c, last), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -413,6 +478,8 @@ int main(void)
         cmocka_unit_test(a_day_on_which_bus_and_broker_are_simply_dead_writes_a_line_for_each),
         cmocka_unit_test(a_state_that_flaps_costs_a_few_lines_and_the_last_one_tells_what_lasts),
         cmocka_unit_test(what_lasts_is_told_in_the_end_and_what_was_left_out_is_counted),
+        cmocka_unit_test(missing_registers_take_no_line_from_a_device_that_falls_silent),
+        cmocka_unit_test(missing_registers_that_are_not_named_at_once_are_counted_and_named_later),
     };
     return cmocka_run_group_tests_name("log", tests, NULL, NULL);
 }
