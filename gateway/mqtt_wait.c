@@ -142,7 +142,7 @@ static void take_silence(struct mqtt *m, struct mqtt_event *ret)
                  _("no answer from %s port %d (%s) in %lld s; check the link and the port"), url->host,
                  url->port, m->target.address.text, (long long)(m->target.options.connect_timeout_ms / 1000));
     ret->kind = MQTT_FAILED;
-    ret->reason = -1;
+    ret->reason = resolving ? 0 : -1;
     ret->text = m->text;
 }
 

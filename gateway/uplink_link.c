@@ -158,7 +158,7 @@ void uplink_link_up(struct uplink_link *l, uint64_t waiting)
     l->reason[0] = '\0';
     for (size_t i = 0; i < l->options->url_count; i++) {
         l->urls[i].said[0] = '\0';
-        l->urls[i].tls_said[0] = '\0';
+        l->urls[i].tls[0] = l->urls[i].tls_said[0] = '\0';
         l->urls[i].diag_mono_ms = 0;
     }
     l->up_said = false;
@@ -197,12 +197,23 @@ static enum tls_diag_result look_into_tls(struct uplink_link *l, const struct mq
     return result;
 }
 
+/* What damping leaves out is said at a later attempt, if it is still so. */
+static void tell_tls(struct uplink_link *l, struct uplink_link_url *memory)
+{
+    char name[UPLINK_VOICE_WHO];
+    if (strcmp(memory->tls_said, memory->tls) == 0 || (memory->tls[0] && !uplink_voice_take(&l->voice)))
+        return;
+    set_text(memory->tls_said, memory->tls);
+    if (memory->tls[0])
+        log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", uplink_voice_who(&l->voice, name),
+                 l->options->urls[l->url], memory->tls);
+}
+
 /* Says why TLS fails, when it is TLS that fails: Paho does not. */
 static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
 {
     struct mqtt_url url;
     struct err_note note = {""};
-    char name[UPLINK_VOICE_WHO];
     int64_t now = clock_mono_ms();
 
     if (mqtt_url_parse(l->options->urls[l->url], &url, NULL) < 0 || !url.tls)
@@ -212,14 +223,11 @@ static void explain_tls(struct uplink_link *l, struct uplink_link_url *memory)
         enum tls_diag_result result = look_into_tls(l, &url, &note);
         if (result == TLS_DIAG_OK || result == TLS_DIAG_UNREACHABLE)
             note.text[0] = '\0';
-        else if (strncmp(memory->tls_said, note.text, UPLINK_LINK_TEXT - 1) != 0 &&
-                 uplink_voice_take(&l->voice))
-            log_line(LOG_PRI_ERROR, "FG-LINK-TLS", "uplink=%s url=%s: %s", uplink_voice_who(&l->voice, name),
-                     l->options->urls[l->url], note.text);
-        set_text(memory->tls_said, note.text);
+        set_text(memory->tls, note.text);
     }
-    if (memory->tls_said[0])
-        set_text(l->reason, memory->tls_said);
+    tell_tls(l, memory);
+    if (memory->tls[0])
+        set_text(l->reason, memory->tls);
 }
 
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
@@ -234,8 +242,9 @@ void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
                  uplink_voice_who(&l->voice, name), l->options->urls[l->url], l->reason);
         set_text(url->said, l->reason);
     }
-    /* A reason above 0 is the broker's own word: TLS worked. */
-    if (reason <= 0)
+    /* A reason above 0 is the broker's own word: TLS worked. With 0 nobody was reached, and a resolver that
+     * has just hung would now hang this thread. */
+    if (reason < 0)
         explain_tls(l, url);
     next_url(l);
 }

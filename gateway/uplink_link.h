@@ -29,7 +29,8 @@ enum uplink_link_state { UPLINK_LINK_DOWN, UPLINK_LINK_CONNECTING, UPLINK_LINK_U
 /* What is remembered of one url. */
 struct uplink_link_url {
     char said[UPLINK_LINK_TEXT];     /* the failure that was logged in this outage */
-    char tls_said[UPLINK_LINK_TEXT]; /* the same of TLS */
+    char tls[UPLINK_LINK_TEXT];      /* why TLS fails, as far as is known; "": it does not */
+    char tls_said[UPLINK_LINK_TEXT]; /* of that, what was logged */
     int64_t diag_mono_ms;            /* when TLS was looked into; 0: not in this outage */
 };
 
@@ -78,7 +79,8 @@ int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const
                      struct err_note *note);
 /* The connection stands, to l->url. */
 void uplink_link_up(struct uplink_link *l, uint64_t waiting);
-/* The attempt failed; reason as in MQTT_FAILED, 0 when it did not get that far. May block in the resolver. */
+/* The attempt failed; reason as in MQTT_FAILED, 0 when nobody was reached. A reason below 0 of TLS is
+ * looked into, which asks the resolver once more for the name just found. */
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text);
 /* To be called now and then: says what could not be said before, if it is still so. */
 void uplink_link_tell(struct uplink_link *l, int64_t now_mono_ms);

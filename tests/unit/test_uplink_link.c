@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "../../gateway/uplink_files.h"
+#include "../../gateway/uplink_link.h"
 #include "certs.h"
 
 static void the_next_url_is_tried_when_the_first_is_dead(void **state)
@@ -165,6 +166,30 @@ static void a_broker_with_a_certificate_of_somebody_else_is_explained(void **sta
     cert_free(&server);
 }
 
+static void a_tls_reason_that_was_left_out_is_said_later(void **state)
+{
+    struct fixture *f = *state;
+    struct pulse pulse = {0};
+    struct uplink_link l;
+    f->options.mqtt.ca_file = "/nowhere/ca.crt";
+    snprintf(f->url, sizeof f->url, "mqtts://127.0.0.1:%d", f->broker.port);
+    start_broker(f, OPEN);
+    keep_log(f);
+    assert_int_equal(uplink_link_init(&l, &f->options, NULL, &pulse), 0);
+    l.voice.damp.full_until_ms = INT64_MAX / 2; /* it has said too much already */
+    uplink_link_failed(&l, -1, "it failed");
+    assert_non_null(strstr(l.reason, "/nowhere/ca.crt"));
+    assert_int_equal(logged(f, "FG-LINK-TLS"), 0);
+    l.voice.damp.full_until_ms = 0;
+    uplink_link_failed(&l, -1, "it failed");
+    uplink_link_failed(&l, -1, "it failed");
+    assert_int_equal(logged(f, "FG-LINK-TLS"), 1);
+    assert_int_equal(logged(f, "left_out="), 1);
+    uplink_link_failed(&l, 0, "there is no address"); /* so there is no TLS to look into */
+    assert_string_equal(l.reason, "there is no address");
+    uplink_link_fini(&l);
+}
+
 static uint64_t kept_number(struct fixture *f)
 {
     return uplink_connection_read(f->dir, "province");
@@ -217,6 +242,7 @@ int main(int argc, char **argv)
         UPLINK_TEST(options_that_cannot_work_are_refused),
         UPLINK_TEST(a_failure_is_logged_once_however_often_it_is_tried),
         UPLINK_TEST(a_broker_with_a_certificate_of_somebody_else_is_explained),
+        UPLINK_TEST(a_tls_reason_that_was_left_out_is_said_later),
         UPLINK_TEST(the_connection_number_goes_on_from_its_file),
         UPLINK_TEST(a_dead_broker_costs_no_write_for_each_attempt),
     };
