@@ -26,7 +26,7 @@ static void make_table(const struct cmd_option *options, struct getopt_table *re
     size_t n = 0, length = 0;
     ret->shorts[length++] = ':';
     ret->shorts[length++] = HELP;
-    for (; options[n].name && n < OPTIONS_MOST; n++) {
+    for (; n < OPTIONS_MOST && options[n].name; n++) {
         const struct cmd_option *o = &options[n];
         ret->longs[n] = (struct option){o->name, has_value(o) ? required_argument : no_argument, NULL,
                                         FIRST_OPTION + (int)n};

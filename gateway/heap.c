@@ -7,7 +7,7 @@
 
 /* ORDINARY: a farm of ten sensors with two uplinks and TLS takes 1.9 MiB of heap when it is busy. SPARE: what
  * may lie free at the end beyond it. BLOCK is below glibc's threshold for mappings of their own. */
-enum { ORDINARY_BYTES = 2560 * 1024, SPARE_BYTES = 128 * 1024, BLOCK_BYTES = 64 * 1024 };
+enum { ORDINARY_BYTES = 3 * 1024 * 1024, SPARE_BYTES = 128 * 1024, BLOCK_BYTES = 64 * 1024 };
 
 /* Fills the heap up to ORDINARY_BYTES and lets go: the pages stay, as free ones. */
 static void take_ordinary(void)

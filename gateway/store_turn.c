@@ -60,11 +60,12 @@ static bool queue_up(struct store_turn *t, int64_t most_ms)
 {
     struct store_turn_waiter me = {.next = NULL};
     init_cond(&me.called);
+    /* Who waits stands in the row with a place on its own stack, and leaves the row before it returns. */
     if (t->last)
         t->last->next = &me;
     else
-        t->first = &me;
-    t->last = &me;
+        t->first = &me; // cppcheck-suppress autoVariables
+    t->last = &me;      // cppcheck-suppress autoVariables
     while (!me.is_called && most_ms < 0)
         pthread_cond_wait(&me.called, &t->mutex);
     wait_at_most(t, &me, most_ms);
