@@ -5,7 +5,7 @@ import os
 
 import settings as config_file
 from certs import Authority
-from proc import free_port
+from proc import free_port, wait_until
 
 SECRET = "corr3ct-h0rse"
 
@@ -155,6 +155,11 @@ def test_the_second_broker_is_used_when_the_first_is_dead(stage):
     assert status["uplinks"][0]["url"] == stage.broker.url
 
 
+def metrics(stage):
+    with open(os.path.join(stage.daemon.runtime, "metrics.prom"), encoding="utf-8") as file:
+        return file.read()
+
+
 def test_a_broker_where_nobody_listens_is_told_in_log_status_and_metrics(stage):
     stage.counter_farm(1)
     stage.start_broker()
@@ -166,10 +171,9 @@ def test_a_broker_where_nobody_listens_is_told_in_log_status_and_metrics(stage):
     assert uplink["delivered"] > 0 and uplink["dropped"] == 0 and uplink["refused"] == 0
     page = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime).stdout
     assert "NOBODY IS SUBSCRIBED to data/live" in " ".join(page.split()), page
-    with open(os.path.join(stage.daemon.runtime, "metrics.prom"), encoding="utf-8") as file:
-        text = file.read()
-    assert 'fieldgate_uplink_unheard{uplink="province"} 1' in text
-    assert 'fieldgate_uplink_unheard_records_total{uplink="province"} 0' not in text
+    # Written right after the status.
+    wait_until(lambda: 'fieldgate_uplink_unheard{uplink="province"} 1' in metrics(stage), 10, "it in the metrics")
+    assert 'fieldgate_uplink_unheard_records_total{uplink="province"} 0' not in metrics(stage)
     stage.subscribe()
     stage.daemon.wait_for_log("FG-LINK-HEARD", 15)
     stage.daemon.wait_for_status(lambda s: "unheard" not in s["uplinks"][0])
