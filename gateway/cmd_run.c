@@ -41,6 +41,8 @@ struct run_config {
 
 enum run_end { RUN_STOP, RUN_AGAIN };
 
+enum { HEAP_LOOK_EVERY_S = 10 };
+
 static void usage(FILE *out)
 {
     fprintf(
@@ -204,7 +206,7 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
     bool said = false;
     write_status(g, o->runtime_dir, &said);
     say_summary(g, health_ready);
-    for (;;) {
+    for (unsigned rounds = 1;; rounds++) {
         struct timespec second = {.tv_sec = 1};
         int sig = sigtimedwait(signals, NULL, &second);
         if (sig > 0) {
@@ -216,6 +218,8 @@ static enum run_end serve(struct gateway *g, const struct run_options *o, const 
             health_feed_watchdog();
         write_status(g, o->runtime_dir, &said);
         say_summary(g, health_say);
+        if (rounds % HEAP_LOOK_EVERY_S == 0)
+            heap_look();
     }
 }
 

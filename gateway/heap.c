@@ -35,6 +35,12 @@ void heap_begin(void)
     take_ordinary();
 }
 
+void heap_look(void)
+{
+    if (mallinfo2().fordblks > ORDINARY_BYTES + SPARE_BYTES)
+        heap_give_back();
+}
+
 void heap_give_back(void)
 {
     malloc_trim(0); /* also from between pieces that stay */

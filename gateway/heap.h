@@ -5,7 +5,7 @@
  * A gateway runs for years. What it needs is then there from the first minute on, whatever else fills the box
  * later, and growth that nobody can explain is a fault that anybody can see.
  *
- * Threads    heap_begin() before the first thread; heap_give_back() from any.
+ * Threads    heap_begin() before the first thread; the others from any.
  * Ownership  Nothing.
  * Errors     None: without the memory the heap grows as it is needed, like any other.
  *
@@ -16,6 +16,8 @@
 
 /* One heap for all threads, with what ordinary work takes. */
 void heap_begin(void);
+/* Every few seconds: gives back what a flood took, which lies between pieces that stay. */
+void heap_look(void);
 /* After work out of the ordinary, whose memory was freed: the system has what is above the ordinary again. */
 void heap_give_back(void);
 

@@ -128,7 +128,8 @@ def test_a_frozen_gateway_skips_periods_says_so_and_makes_no_burst(stage):
     assert 12 <= sample["missed"] <= 16, sample
     grow(stage, 5)
     stamps = [a.ts for a in stage.farm.ledger.good()[before:]]
-    assert min(b - a for a, b in zip(stamps[1:], stamps[2:])) > 100, stamps
+    # Polls that were made up for would come one upon the other; a busy machine shifts one by some dozen ms.
+    assert min(b - a for a, b in zip(stamps[1:], stamps[2:])) > 50, stamps
     stage.wait_balanced()
 
 

@@ -123,7 +123,7 @@ def check_accounts(stage, status):
         told = sum("from" not in s for s in samples) + sum(s.get("suppressed", 0) for s in samples)
         # The poll that the stop met may have been answered and not taken.
         assert told in (len(polls), len(polls) - 1), (device, told, len(polls))
-        assert all("failed" not in s and "missed" not in s for s in samples), device
+        assert all("failed" not in s for s in samples), device
         assert (status[device]["suppressed"] > 0) == (rule_of(device) != "plain")
         assert (status[device]["aggregates"] > 0) == (rule_of(device) == "summed")
 
