@@ -282,7 +282,7 @@ soak-short: $(B)/fieldgate $(FILL) $(PRELOADS) ## 50 times the usual load with f
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/faults/soak_short.py $(SOAK_MINUTES)
 
 .PHONY: test
-test: deps ## all that a contributor runs: sets itself up, under 15 minutes on 2 cores
+test: deps ## all that a contributor runs: sets itself up, about 15 minutes on 2 cores
 	@echo "== 1 of 5: build, unit tests, checks"
 	@$(MAKE) --no-print-directory check
 	@echo "== 2 of 5: static analysis"

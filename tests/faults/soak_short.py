@@ -86,14 +86,13 @@ class Watch:
                 greatest = one.anonymous
 
     def window(self, seconds):
-        """What is held, from now on: the least memory that is seen (the daemon gives back what bursts took every ten
-        seconds), and the median of the rest."""
+        """What is held, from now on: the medians."""
         begin = time.monotonic()
         time.sleep(seconds)
         seen = [one for one in self.looks if one.at >= begin]
         assert len(seen) >= seconds / 2, "the daemon could not be looked at"
-        return Look(begin, min(one.anonymous for one in seen),
-                    *(statistics.median(getattr(one, name) for one in seen) for name in ("descriptors", "threads")))
+        return Look(begin, *(statistics.median(getattr(one, name) for one in seen)
+                             for name in ("anonymous", "descriptors", "threads")))
 
     def close(self):
         self._end.set()
