@@ -58,7 +58,8 @@ def losses(ledger, uplink):
 
 def lags(stage):
     """How long after it was taken each sample arrived, ms, rising."""
-    return sorted(r.arrived_ms - r.body["ts"] for r in stage.ledger.samples())
+    return sorted(r.arrived_ms - r.body["ts"] - stage.witness.held_ms(r.body["ts"], r.arrived_ms)
+                  for r in stage.ledger.samples())
 
 
 def settled(stage, ledger, subscriber, seconds=30):
@@ -69,6 +70,7 @@ def settled(stage, ledger, subscriber, seconds=30):
 
 
 def test_a_dead_uplink_loses_its_own_claim_at_the_cap_and_nothing_of_the_living_one(stage):
+    stage.watch_machine()
     wide_farm(stage)
     stage.start_broker()
     stage.subscribe()

@@ -20,6 +20,7 @@ def test_what_was_delivered_comes_again_with_the_same_keys(stage):
     stage.up(every="100ms")
     stage.subscriber.wait_until(lambda: stage.report().delivered >= 20, 20)
     stage.wait_balanced()
+    stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] == 0)  # the broker's word has come, too
     before = set(stage.ledger.records)
     answer = ask(stage, command="resend", uplink="province", **{"from": 3, "to": 12})
     assert answer == {"id": 1, "ok": True, "count": 10}

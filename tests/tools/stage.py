@@ -22,17 +22,18 @@ from daemon import Daemon
 from farm import Farm
 from ledger import Ledger
 from subscriber import Subscriber
+from witness import Witness
 
 
 class Stage:
-    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger. ends: an ExitStack for what a
+    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger, witness. ends: an ExitStack for what a
     test adds."""
 
     def __init__(self, folder):
         self.folder = str(folder)
         self.config_path = self.path("fieldgate.yaml")
         self.state_dir = self.path("state")
-        self.broker = self.subscriber = self.daemon = self.ledger = None
+        self.broker = self.subscriber = self.daemon = self.ledger = self.witness = None
         self.ends = ExitStack()
         self.farm = self.ends.enter_context(Farm(self.path("served.jsonl")))
 
@@ -99,6 +100,10 @@ class Stage:
         return self
 
     # -- judging
+
+    def watch_machine(self):
+        """For a test that judges times: from now on this machine's own delays are known, see witness.py."""
+        self.witness = self.ends.enter_context(Witness(self.folder))
 
     def report(self, devices=None):
         """The ledger's balance at this moment."""
