@@ -4,6 +4,7 @@
 import os
 
 import settings as config_file
+from proc import wait_until
 
 
 def bus_of(status, name):
@@ -36,9 +37,9 @@ def test_damaged_and_missing_answers_have_counters_of_their_own(stage):
     assert "trouble" not in device_of(status, "air-1")
     assert bus_of(status, "field")["counters"]["timeouts"] == 0
     assert bus_of(status, "pumphouse")["busy_permille"] > 300  # waiting for an answer is use
-    text = metrics(stage)
-    assert 'fieldgate_device_failures_total{bus="field",device="soil-a1",kind="bad_crc"}' in text
-    assert 'fieldgate_device_failures_total{bus="pumphouse",device="meter",kind="silence"}' in text
+    for where in ('bus="field",device="soil-a1",kind="bad_crc"', 'bus="pumphouse",device="meter",kind="silence"'):
+        series = "fieldgate_device_failures_total{%s}" % where
+        wait_until(lambda: series in metrics(stage), 10, series + " in the metrics")  # written after the status
     screen = stage.daemon.command("status", "--runtime-dir", stage.daemon.runtime).stdout
     line = next(line for line in screen.splitlines() if "questions failed" in line and " field " in line)
     assert " bad_crc" in line and "silence" not in line

@@ -171,7 +171,9 @@ def test_garbled_and_lost_answers_are_asked_again_and_never_published(stage):
         orderly(stage, stats)
         last = line.answers()[-1].ts
         balanced(stage, line)
-        assert all(r.body.get("values") for r in stage.ledger.samples() if r.body["ts"] < last), "one retry is enough"
+        failed = [r for r in stage.ledger.samples() if r.body["ts"] < last and not r.body.get("values")]
+        # One retry is enough, except where this machine let both questions wait beyond their timeout.
+        assert not [r for r in failed if stage.witness.held_ms(r.body["ts"] - 1000, r.body["ts"]) < 150], failed
 
 
 def test_dead_units_do_not_starve_the_others(stage):
