@@ -29,6 +29,7 @@ from proc import memory_kib  # noqa: E402
 from subscriber import Subscriber  # noqa: E402
 from table import in_folder, machine, processor_s, say, side_by_side  # noqa: E402
 from wire_line import WireLine, WireTcp  # noqa: E402
+from witness import now_ms  # noqa: E402
 
 RUNS = int(os.environ.get("PEER_RUNS", "3"))
 SECONDS = int(os.environ.get("PEER_SECONDS", "60"))
@@ -75,10 +76,6 @@ class World:
         self.peer.kill()
         self.subscriber.stop()
         self.broker.kill()
-
-
-def now_ms():
-    return time.time_ns() // 1000000
 
 
 def share(part, whole):

@@ -32,7 +32,8 @@ from fixtures import refuse_sanitizer_reports  # noqa: E402
 from proc import memory_kib  # noqa: E402
 from schedule import Plan  # noqa: E402
 from stage import Stage  # noqa: E402
-from world import UPLINKS, Disk, World, now_ms  # noqa: E402
+from witness import now_ms  # noqa: E402
+from world import UPLINKS, Disk, World  # noqa: E402
 
 # A farm has about 40 readings a minute: a handful of probes, once a minute each.
 USUAL_PER_MINUTE = 40

@@ -15,6 +15,7 @@ import random
 import time
 
 import settings as config_file
+from witness import now_ms
 
 COMMIT_MS = 500
 # Beside commit_every: one poll in progress, and the flush of a commit on a busy disk.
@@ -23,15 +24,12 @@ KILLS = 10
 KEEPALIVE_S = 5
 
 
-def now_ms():
-    return time.time_ns() // 1000000
-
-
 class Trial:
     """The stage, the kills so far, and the steps of the story."""
 
     def __init__(self, stage, dice):
         self.stage = stage
+        stage.watch_machine()
         self.dice = dice
         self.kills = []
 
@@ -43,11 +41,11 @@ class Trial:
         before = now_ms()
         self.stage.daemon.kill()
         self.stage.farm.sync()
-        self.kills.append((before, now_ms()))
+        self.kills.append((before, now_ms(), self.stage.witness.held_ms(before - 5000, before)))
 
     def excused(self, poll):
         """Whether a kill may have cost this poll."""
-        return any(begin - COMMIT_MS - IN_PROGRESS_MS <= poll.ts <= end for begin, end in self.kills)
+        return any(begin - COMMIT_MS - IN_PROGRESS_MS - held_ms <= poll.ts <= end for begin, end, held_ms in self.kills)
 
     def settled(self, report):
         return not report.errors and not report.holes and all(self.excused(poll) for _, poll in report.missing)

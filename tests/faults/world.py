@@ -25,6 +25,7 @@ from proc import wait_until
 from proxy import BOTH, DOWN, UP, Proxy
 from schedule import SITES
 from subscriber import Subscriber
+from witness import now_ms
 
 COMMIT_MS = 500
 # Beside commit_every: one poll in progress, and the flush of a commit on a busy disk.
@@ -36,10 +37,6 @@ STEP_SLACK_MS = 2000
 USERS = {"gw": "first-secret", "gw-new": "second-secret", "warehouse": "third-secret"}
 DISK_MIB = 24
 UPLINKS = {"province": SITES[:2], "market": SITES[2:]}
-
-
-def now_ms():
-    return time.time_ns() // 1000000
 
 
 class Site:
@@ -262,6 +259,7 @@ class World:
 
     def make(self):
         """All but the daemon."""
+        self.stage.watch_machine()
         make_farm(self.stage)
         for name in SITES:
             self.sites[name] = Site(self.stage, name, self._certificate if name == "market" else None, self.resolver)
@@ -425,7 +423,8 @@ class World:
         if self._disk_in_doubt():
             self._lost.append((self._disk_bad_since - COMMIT_MS - IN_PROGRESS_MS, now_ms()))
         elif at_once:
-            self._lost.append((begin_ms - COMMIT_MS - IN_PROGRESS_MS, now_ms()))
+            held_ms = self.stage.witness.held_ms(begin_ms - 5000, begin_ms)
+            self._lost.append((begin_ms - COMMIT_MS - IN_PROGRESS_MS - held_ms, now_ms()))
 
     # -- judging
 

@@ -21,6 +21,7 @@ for _folder in ("sim", "tools"):
 import settings as config_file  # noqa: E402
 from daemon import ROOT, default_binary  # noqa: E402
 from stage import Stage  # noqa: E402
+from witness import now_ms  # noqa: E402
 
 NORMAL_SECONDS = 12
 OUTAGE_SECONDS = 15
@@ -237,10 +238,6 @@ class Demo:
         if problem and not good:
             self.screen.say(problem)
         return 0 if good else 1
-
-
-def now_ms():
-    return time.time_ns() // 1000000
 
 
 def clock(ms):

@@ -29,14 +29,23 @@ class Witness:
     def __init__(self, folder):
         self._path = os.path.join(str(folder), "witness")
         self._beats = []  # (woken, safely on the disk)
+        self._woken = None  # the last one, of which the file does not tell yet when it was safe
+        self._read_so_far = 0
         self._child = Child([sys.executable, os.path.abspath(__file__), self._path],
                             os.path.join(str(folder), "witness.log"))
 
     def _read(self):
-        with open(self._path, encoding="ascii") as file:
-            told = [tuple(map(int, line.split())) for line in file if line.endswith("\n")]
-        # Each line brings its own waking, and when the one before was safe.
-        self._beats = [(woken, after[1]) for (woken, _), after in zip(told, told[1:])]
+        """Each line brings its own waking, and when the one before was safe."""
+        with open(self._path, "rb") as file:
+            file.seek(self._read_so_far)
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break
+                self._read_so_far += len(line)
+                woken, safe = map(int, line.split())
+                if self._woken is not None:
+                    self._beats.append((self._woken, safe))
+                self._woken = woken
 
     def _until(self, end_ms):
         def look():
@@ -48,11 +57,11 @@ class Witness:
         return self._beats
 
     def held_ms(self, begin_ms=None, end_ms=None):
-        """How much of the time between these two moments, or from the start to now, processor or disk stood still."""
+        """How much of the time between these two moments processor or disk stood still. Without them: from the beginning
+        of the watch, which is the earliest that can be told of, until now."""
         end_ms = now_ms() if end_ms is None else end_ms
         beats = self._until(end_ms)
-        begin_ms = beats[0][0] if begin_ms is None else begin_ms
-        assert beats[0][0] <= begin_ms, "the witness came too late to tell"
+        begin_ms = beats[0][0] if begin_ms is None else max(begin_ms, beats[0][0])
         first = bisect.bisect_right(beats, (begin_ms, begin_ms)) - 1
         here = beats[max(0, first):bisect.bisect_left(beats, (end_ms, 0)) + 1]
         return sum(max(0, min(b, end_ms) - max(a, begin_ms) - BEAT_MS)
