@@ -210,3 +210,21 @@ void buf_add_key(struct buf *b, const char *key)
     buf_add_json(b, key);
     buf_addc(b, ':');
 }
+
+void buf_member_int(struct buf *b, const char *key, int64_t value)
+{
+    buf_add_key(b, key);
+    buf_add_int(b, value);
+}
+
+void buf_member_uint(struct buf *b, const char *key, uint64_t value)
+{
+    buf_add_key(b, key);
+    buf_add_uint(b, value);
+}
+
+void buf_member_text(struct buf *b, const char *key, const char *text)
+{
+    buf_add_key(b, key);
+    buf_add_json(b, text);
+}

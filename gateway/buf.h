@@ -46,5 +46,9 @@ void buf_add_uint(struct buf *b, uint64_t value);
 void buf_add_json(struct buf *b, const char *text);
 /* `"key":` with a comma before it unless the last byte is `{` or `[` or the buffer is empty. */
 void buf_add_key(struct buf *b, const char *key);
+/* A whole member: key and value. */
+void buf_member_int(struct buf *b, const char *key, int64_t value);
+void buf_member_uint(struct buf *b, const char *key, uint64_t value);
+void buf_member_text(struct buf *b, const char *key, const char *text);
 
 #endif

@@ -100,8 +100,7 @@ static void json_begin(const struct writer *w)
 
 static void json_text(const struct writer *w, const char *key, const char *text)
 {
-    buf_add_key(w->out, key);
-    buf_add_json(w->out, text);
+    buf_member_text(w->out, key, text);
 }
 
 static void json_reading(const struct writer *w, const struct line *l)
@@ -119,10 +118,8 @@ static void json_reading(const struct writer *w, const struct line *l)
         buf_add_key(w->out, "doubtful");
         buf_add(w->out, l->doubtful.text, l->doubtful.len);
     }
-    if (w->missed > 0 && w->lines == 0) {
-        buf_add_key(w->out, "missed");
-        buf_add_int(w->out, w->missed);
-    }
+    if (w->missed > 0 && w->lines == 0)
+        buf_member_int(w->out, "missed", w->missed);
     buf_adds(w->out, "}\n");
 }
 

@@ -116,8 +116,7 @@ static int run_pause(struct request *r)
     if (!number_of(r, "for_ms", &for_ms) || for_ms < 1 || for_ms > COMMAND_PAUSE_MAX_MS)
         return refuse(r, COMMAND_MALFORMED,
                       _("\"for_ms\" must be 1 to 900000 (15 min); a longer pause is renewed before it ends"));
-    buf_add_key(&r->members, "for_ms");
-    buf_add_int(&r->members, for_ms);
+    buf_member_int(&r->members, "for_ms", for_ms);
     return r->handlers->pause(r->handlers->context, bus, for_ms, &r->note);
 }
 
@@ -139,8 +138,7 @@ static int run_resend(struct request *r)
     int64_t count = r->handlers->resend(r->handlers->context, uplink, (uint64_t)from, (uint64_t)to, &r->note);
     if (count < 0)
         return (int)count;
-    buf_add_key(&r->members, "count");
-    buf_add_int(&r->members, count);
+    buf_member_int(&r->members, "count", count);
     return 0;
 }
 
@@ -343,10 +341,8 @@ static void write_answer(struct request *r, int err, struct buf *answer)
         }
     } else {
         buf_adds(answer, ",\"ok\":false");
-        buf_add_key(answer, "code");
-        buf_add_json(answer, refusal_code(r->result, err));
-        buf_add_key(answer, "error");
-        buf_add_json(answer, r->note.text[0] ? r->note.text : err_text(err));
+        buf_member_text(answer, "code", refusal_code(r->result, err));
+        buf_member_text(answer, "error", r->note.text[0] ? r->note.text : err_text(err));
     }
     buf_addc(answer, '}');
 }

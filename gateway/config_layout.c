@@ -15,14 +15,10 @@ static void add_decimal(struct buf *out, const char *key, struct decimal value)
 static void add_point(struct buf *out, const struct point *p)
 {
     buf_adds(out, "{");
-    buf_add_key(out, "name");
-    buf_add_json(out, p->name);
-    buf_add_key(out, "type");
-    buf_add_json(out, p->type == POINT_BOOL ? "bool" : "number");
-    if (p->unit) {
-        buf_add_key(out, "unit");
-        buf_add_json(out, p->unit);
-    }
+    buf_member_text(out, "name", p->name);
+    buf_member_text(out, "type", p->type == POINT_BOOL ? "bool" : "number");
+    if (p->unit)
+        buf_member_text(out, "unit", p->unit);
     if (p->has_min)
         add_decimal(out, "min", p->min);
     if (p->has_max)
@@ -42,15 +38,11 @@ static void add_derived(struct buf *out, const struct config_device *d)
     struct config_derived made;
     for (size_t i = 0; config_derived(d, i, &made); i++) {
         buf_adds(out, ",{");
-        buf_add_key(out, "name");
-        buf_add_json(out, made.name);
+        buf_member_text(out, "name", made.name);
         buf_adds(out, ",\"type\":\"number\"");
-        if (made.unit) {
-            buf_add_key(out, "unit");
-            buf_add_json(out, made.unit);
-        }
-        buf_add_key(out, "increment_of");
-        buf_add_json(out, d->points[made.point].name);
+        if (made.unit)
+            buf_member_text(out, "unit", made.unit);
+        buf_member_text(out, "increment_of", d->points[made.point].name);
         buf_adds(out, "}");
     }
 }
@@ -98,20 +90,16 @@ static void add_model(struct buf *out, const struct config_device *d)
 static void add_device(struct buf *out, const struct config_device *d)
 {
     buf_adds(out, "{");
-    buf_add_key(out, "name");
-    buf_add_json(out, d->name);
+    buf_member_text(out, "name", d->name);
     buf_add_key(out, "model");
     add_model_name(out, d);
-    buf_add_key(out, "every_ms");
-    buf_add_int(out, d->every_ms);
+    buf_member_int(out, "every_ms", d->every_ms);
     config_rule_layout(&d->report, d->aggregate_ms, out);
     if (d->labels.count > 0) {
         buf_add_key(out, "labels");
         buf_adds(out, "{");
-        for (size_t i = 0; i < d->labels.count; i++) {
-            buf_add_key(out, d->labels.items[i].name);
-            buf_add_json(out, d->labels.items[i].value);
-        }
+        for (size_t i = 0; i < d->labels.count; i++)
+            buf_member_text(out, d->labels.items[i].name, d->labels.items[i].value);
         buf_adds(out, "}");
     }
     buf_adds(out, "}");

@@ -151,10 +151,8 @@ void config_rule_check(const struct config_file *f, const struct config_at *at, 
 void config_rule_layout(const struct point_report *report, int64_t aggregate_ms, struct buf *out)
 {
     char text[DECIMAL_TEXT_MAX];
-    if (aggregate_ms > 0) {
-        buf_add_key(out, "aggregate_ms");
-        buf_add_int(out, aggregate_ms);
-    }
+    if (aggregate_ms > 0)
+        buf_member_int(out, "aggregate_ms", aggregate_ms);
     if (!report->given)
         return;
     buf_add_key(out, "report");
@@ -163,7 +161,6 @@ void config_rule_layout(const struct point_report *report, int64_t aggregate_ms,
         buf_add_key(out, "change");
         buf_add(out, text, decimal_format(report->change, text));
     }
-    buf_add_key(out, "at_least_ms");
-    buf_add_int(out, report->at_least_ms);
+    buf_member_int(out, "at_least_ms", report->at_least_ms);
     buf_addc(out, '}');
 }

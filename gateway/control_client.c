@@ -116,16 +116,11 @@ int control_command(const char *runtime_dir, const char *command, const char *ke
 {
     struct buf request = BUF_INIT;
     buf_adds(&request, "{\"id\":1");
-    buf_add_key(&request, "command");
-    buf_add_json(&request, command);
-    if (key) {
-        buf_add_key(&request, key);
-        buf_add_json(&request, name);
-    }
-    if (for_ms > 0) {
-        buf_add_key(&request, "for_ms");
-        buf_add_int(&request, for_ms);
-    }
+    buf_member_text(&request, "command", command);
+    if (key)
+        buf_member_text(&request, key, name);
+    if (for_ms > 0)
+        buf_member_int(&request, "for_ms", for_ms);
     buf_addc(&request, '}');
     int err = buf_ok(&request) ? control_ask(runtime_dir, request.data, CONTROL_WAIT_MS, ret, note)
                                : err_note(note, FG_ENOMEM, "%s", err_text(FG_ENOMEM));

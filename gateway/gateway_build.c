@@ -215,10 +215,8 @@ static void describe_place(struct gateway *g)
 {
     const struct config_gateway *where = &g->options.config->gateway;
     buf_addc(&g->labels, '{');
-    for (size_t i = 0; i < where->labels.count; i++) {
-        buf_add_key(&g->labels, where->labels.items[i].name);
-        buf_add_json(&g->labels, where->labels.items[i].value);
-    }
+    for (size_t i = 0; i < where->labels.count; i++)
+        buf_member_text(&g->labels, where->labels.items[i].name, where->labels.items[i].value);
     buf_addc(&g->labels, '}');
     if (!where->has_position)
         return;

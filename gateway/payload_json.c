@@ -21,24 +21,6 @@ static void add_slice(struct buf *out, struct sample_element slice)
     buf_add(out, slice.text, slice.len);
 }
 
-static void add_string(struct buf *out, const char *key, const char *text)
-{
-    buf_add_key(out, key);
-    buf_add_json(out, text);
-}
-
-static void add_int(struct buf *out, const char *key, int64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_int(out, value);
-}
-
-static void add_uint(struct buf *out, const char *key, uint64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_uint(out, value);
-}
-
 /* Appends the members of an object (text with its braces) to the object being written. */
 static void add_members(struct buf *out, const char *object, size_t len)
 {
@@ -173,7 +155,7 @@ static void add_nameless(struct buf *out, const struct store_record *r)
 {
     buf_add_key(out, "device");
     buf_addf(out, "\"unknown-%u\"", (unsigned)r->device);
-    add_string(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
+    buf_member_text(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
     if (is_array(r)) {
         buf_add_key(out, "raw");
         buf_add(out, r->body, r->body_len);
@@ -187,14 +169,14 @@ static void add_sample(struct buf *out, const struct layout *layout, const struc
         add_nameless(out, r);
         return;
     }
-    add_string(out, "device", device);
+    buf_member_text(out, "device", device);
     if (r->body_len > 0 && r->body[0] == '[') {
         add_readings(out, layout, r);
     } else if (sample_is_word(r->body, r->body_len)) {
         buf_add_key(out, "failed");
         buf_add(out, r->body, r->body_len);
     } else {
-        add_string(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
+        buf_member_text(out, "failed", quality_word(QUALITY_CONFIG_ERROR));
     }
 }
 
@@ -211,7 +193,7 @@ static void add_extra(struct buf *out, const struct store_record *r)
     const char *p = r->extra + head, *end = r->extra + r->extra_len - 1;
     while (p < end && *p >= '0' && *p <= '9' && ms < INT64_MAX / 10 - 9)
         ms = ms * 10 + (*p++ - '0');
-    add_int(out, "from", r->ts_ms - ms);
+    buf_member_int(out, "from", r->ts_ms - ms);
     if (p < end && *p == ',')
         buf_add(out, p, (size_t)(end - p));
 }
@@ -233,8 +215,8 @@ static void add_records(struct buf *out, const struct layout *layout, const stru
         }
         any = true;
         buf_addc(out, '{');
-        add_uint(out, "seq", r->seq);
-        add_int(out, "ts", r->ts_ms);
+        buf_member_uint(out, "seq", r->seq);
+        buf_member_int(out, "ts", r->ts_ms);
         if (events)
             add_members(out, r->body, r->body_len);
         else
@@ -249,7 +231,7 @@ static void add_records(struct buf *out, const struct layout *layout, const stru
 static void begin(struct buf *out, const struct payload_identity *who)
 {
     buf_adds(out, "{\"v\":1");
-    add_string(out, "gateway", who->gateway);
+    buf_member_text(out, "gateway", who->gateway);
 }
 
 /* Said only where it is not so. */
@@ -265,9 +247,9 @@ static void json_data(const struct payload_identity *who, const struct layout *l
                       const struct store_batch *batch, int64_t sent_ms, struct buf *out)
 {
     begin(out, who);
-    add_string(out, "stream", batch->stream);
-    add_uint(out, "layout", batch->layout);
-    add_int(out, "sent", sent_ms);
+    buf_member_text(out, "stream", batch->stream);
+    buf_member_uint(out, "layout", batch->layout);
+    buf_member_int(out, "sent", sent_ms);
     add_durable(out, batch->durable);
     add_records(out, layout, batch, "samples", false);
     add_records(out, layout, batch, "events", true);
@@ -281,7 +263,7 @@ static void add_layouts(struct buf *out, const struct payload_birth *birth)
     for (size_t i = 0; i < birth->layout_count; i++) {
         const struct payload_layout *l = &birth->layouts[i];
         buf_adds(out, i > 0 ? ",{" : "{");
-        add_uint(out, "layout", l->id);
+        buf_member_uint(out, "layout", l->id);
         add_members(out, l->text, l->len);
         buf_addc(out, '}');
     }
@@ -293,15 +275,15 @@ static void json_birth(const struct payload_identity *who, const struct payload_
 {
     begin(out, who);
     if (who->name)
-        add_string(out, "name", who->name);
-    add_string(out, "software", who->software);
-    add_string(out, "uplink", who->uplink);
-    add_int(out, "ts", ts_ms);
-    add_string(out, "stream", birth->stream);
+        buf_member_text(out, "name", who->name);
+    buf_member_text(out, "software", who->software);
+    buf_member_text(out, "uplink", who->uplink);
+    buf_member_int(out, "ts", ts_ms);
+    buf_member_text(out, "stream", birth->stream);
     add_durable(out, birth->durable);
     buf_add_key(out, "streams");
     buf_adds(out, birth->streams_json);
-    add_uint(out, "layout", birth->layout);
+    buf_member_uint(out, "layout", birth->layout);
     buf_add_key(out, "labels");
     buf_adds(out, who->labels_json);
     if (who->position_json) {
@@ -317,15 +299,15 @@ static void json_state(const struct payload_identity *who, const struct payload_
     begin(out, who);
     buf_add_key(out, "online");
     buf_adds(out, state->online ? "true" : "false");
-    add_int(out, "ts", state->ts_ms);
-    add_uint(out, "connection", state->connection);
-    add_string(out, "stream", state->stream);
-    add_uint(out, "waiting", state->waiting);
-    add_uint(out, "dropped", state->dropped);
-    add_string(out, "config", state->config);
+    buf_member_int(out, "ts", state->ts_ms);
+    buf_member_uint(out, "connection", state->connection);
+    buf_member_text(out, "stream", state->stream);
+    buf_member_uint(out, "waiting", state->waiting);
+    buf_member_uint(out, "dropped", state->dropped);
+    buf_member_text(out, "config", state->config);
     add_durable(out, state->durable);
     if (!state->clock_trusted)
-        add_string(out, "clock", "untrusted");
+        buf_member_text(out, "clock", "untrusted");
     if (state->any_host_name) {
         buf_add_key(out, "insecure");
         buf_adds(out, "[\"any_host_name\"]");

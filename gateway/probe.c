@@ -161,14 +161,7 @@ static void look_around(struct run *r)
 
 static void add_text(struct buf *out, const char *key, const char *text)
 {
-    buf_add_key(out, key);
-    buf_add_json(out, text);
-}
-
-static void add_int(struct buf *out, const char *key, int64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_int(out, value);
+    buf_member_text(out, key, text);
 }
 
 static void add_value(struct buf *out, const struct reading *r)
@@ -228,7 +221,7 @@ static void add_point(struct buf *out, const struct run *r, size_t i)
     buf_addc(out, '{');
     add_text(out, "name", p->name);
     add_text(out, "register", probe_table_word(p->table));
-    add_int(out, "address", p->address);
+    buf_member_int(out, "address", p->address);
     add_text(out, "type", probe_type_word(p->type));
     add_text(out, "order", probe_order_word(p));
     add_text(out, "verdict", f->asked ? probe_verdict_word(f->verdict) : "not_asked");
@@ -237,7 +230,7 @@ static void add_point(struct buf *out, const struct run *r, size_t i)
     if (p->unit)
         add_text(out, "unit", p->unit);
     if (f->asked && f->result.failed == QUALITY_EXCEPTION)
-        add_int(out, "exception", f->result.exception);
+        buf_member_int(out, "exception", f->result.exception);
     if (f->asked && f->verdict == PROBE_REFUSED)
         add_text(out, "why", quality_word(f->result.failed));
     if (f->asked && f->verdict != PROBE_GOOD)
@@ -251,16 +244,14 @@ static void tell(const struct run *r, int64_t took_ms, struct buf *out)
     buf_addc(out, '{');
     add_text(out, "device", t->device);
     add_text(out, "bus", t->bus);
-    add_int(out, "unit", t->unit);
-    add_int(out, "took_ms", took_ms);
+    buf_member_int(out, "unit", t->unit);
+    buf_member_int(out, "took_ms", took_ms);
     if (!r->answered) {
         add_text(out, "failed", quality_word(r->last_failure.failed));
         add_text(out, "note", r->last_failure.note.text);
     }
-    if (r->shift) {
-        buf_add_key(out, "shift");
-        buf_add_int(out, r->shift);
-    }
+    if (r->shift)
+        buf_member_int(out, "shift", r->shift);
     buf_add_key(out, "points");
     buf_addc(out, '[');
     for (size_t i = 0; i < t->point_count; i++) {

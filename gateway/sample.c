@@ -56,12 +56,9 @@ static void add_stats(struct buf *out, const struct sample_stats *s)
         buf_add_key(out, "max");
         add_number(out, s->max);
     }
-    buf_add_key(out, "n");
-    buf_add_uint(out, s->n);
-    if (s->bad > 0) {
-        buf_add_key(out, "bad");
-        buf_add_uint(out, s->bad);
-    }
+    buf_member_uint(out, "n", s->n);
+    if (s->bad > 0)
+        buf_member_uint(out, "bad", s->bad);
     buf_addc(out, '}');
 }
 
@@ -132,22 +129,14 @@ void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf
     if (s->missed == 0 && s->suppressed == 0 && s->span_ms == 0 && s->clock_trusted)
         return;
     buf_addc(extra, '{');
-    if (s->span_ms > 0) {
-        buf_add_key(extra, "span_ms");
-        buf_add_int(extra, s->span_ms);
-    }
-    if (s->partial) {
-        buf_add_key(extra, "partial");
-        buf_add_json(extra, s->partial);
-    }
-    if (s->missed > 0) {
-        buf_add_key(extra, "missed");
-        buf_add_uint(extra, s->missed);
-    }
-    if (s->suppressed > 0) {
-        buf_add_key(extra, "suppressed");
-        buf_add_uint(extra, s->suppressed);
-    }
+    if (s->span_ms > 0)
+        buf_member_int(extra, "span_ms", s->span_ms);
+    if (s->partial)
+        buf_member_text(extra, "partial", s->partial);
+    if (s->missed > 0)
+        buf_member_uint(extra, "missed", s->missed);
+    if (s->suppressed > 0)
+        buf_member_uint(extra, "suppressed", s->suppressed);
     if (!s->clock_trusted)
         sample_encode_untrusted(boot_id, s->mono_ms, extra);
     buf_addc(extra, '}');
@@ -155,12 +144,9 @@ void sample_encode_extra(const struct sample *s, const char *boot_id, struct buf
 
 void sample_encode_untrusted(const char *boot_id, int64_t mono_ms, struct buf *extra)
 {
-    buf_add_key(extra, "clock");
-    buf_add_json(extra, "untrusted");
-    buf_add_key(extra, "boot");
-    buf_add_json(extra, boot_id);
-    buf_add_key(extra, "up_ms");
-    buf_add_int(extra, mono_ms);
+    buf_member_text(extra, "clock", "untrusted");
+    buf_member_text(extra, "boot", boot_id);
+    buf_member_int(extra, "up_ms", mono_ms);
 }
 
 bool sample_correct_extra(const char *extra, size_t len, const char *boot_id, int64_t *ret_mono_ms,

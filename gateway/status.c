@@ -44,18 +44,6 @@ static void add_string(struct buf *out, const char *key, const char *value)
         buf_adds(out, "null");
 }
 
-static void add_int(struct buf *out, const char *key, int64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_int(out, value);
-}
-
-static void add_uint(struct buf *out, const char *key, uint64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_uint(out, value);
-}
-
 static void add_bool(struct buf *out, const char *key, bool value)
 {
     buf_add_key(out, key);
@@ -95,7 +83,7 @@ static void add_last_good(struct buf *out, const struct poller_last *last, int64
     buf_add_key(out, "last_good");
     buf_adds(out, "{\"value\":");
     add_value(out, &last->good);
-    add_int(out, "age_ms", now_mono_ms - last->good_mono_ms);
+    buf_member_int(out, "age_ms", now_mono_ms - last->good_mono_ms);
     buf_addc(out, '}');
 }
 
@@ -115,7 +103,7 @@ static void add_readings(struct buf *out, const struct config_device *d, const s
         buf_add_key(out, "value");
         add_value(out, &r->value);
         if (r->quality != QUALITY_NOT_DUE)
-            add_int(out, "age_ms", now - last[p].mono_ms);
+            buf_member_int(out, "age_ms", now - last[p].mono_ms);
         if (r->quality != QUALITY_GOOD && last[p].good_mono_ms)
             add_last_good(out, &last[p], now);
         buf_addc(out, '}');
@@ -131,9 +119,9 @@ static void add_last_readings(struct buf *out, struct poller *poller, size_t dev
     if (last && poller_last_readings(poller, device, last, &wall_ms)) {
         for (size_t p = 0; p < d->point_count; p++)
             newest_ms = last[p].mono_ms > newest_ms ? last[p].mono_ms : newest_ms;
-        add_int(out, "ts", wall_ms);
+        buf_member_int(out, "ts", wall_ms);
         if (newest_ms > 0)
-            add_int(out, "age_ms", clock_mono_ms() - newest_ms);
+            buf_member_int(out, "age_ms", clock_mono_ms() - newest_ms);
         add_readings(out, d, last);
     }
     free(last);
@@ -142,12 +130,12 @@ static void add_last_readings(struct buf *out, struct poller *poller, size_t dev
 static void add_counters(struct buf *out, const struct poller_device_status *s,
                          const struct gateway_report_status *r)
 {
-    add_uint(out, "polls", s->polls);
-    add_uint(out, "failed", s->failed);
-    add_uint(out, "missed", s->missed);
-    add_uint(out, "suppressed", r->suppressed);
-    add_uint(out, "aggregates", r->aggregates);
-    add_int(out, "timeout_ms", s->stats.timeout_ms);
+    buf_member_uint(out, "polls", s->polls);
+    buf_member_uint(out, "failed", s->failed);
+    buf_member_uint(out, "missed", s->missed);
+    buf_member_uint(out, "suppressed", r->suppressed);
+    buf_member_uint(out, "aggregates", r->aggregates);
+    buf_member_int(out, "timeout_ms", s->stats.timeout_ms);
     buf_add_key(out, "counters");
     status_bus_counters(&s->stats, out);
 }
@@ -162,18 +150,18 @@ static void add_device(struct buf *out, const struct status_view *v, struct poll
     buf_addc(out, '{');
     add_string(out, "name", d->name);
     add_string(out, "bus", poller_bus(poller));
-    add_int(out, "unit", d->unit);
+    buf_member_int(out, "unit", d->unit);
     add_string(out, "model", c ? c->profile : NULL);
-    add_int(out, "every_ms", d->every_ms);
+    buf_member_int(out, "every_ms", d->every_ms);
     add_string(out, "state", s.state);
     if (s.last_failed != QUALITY_GOOD)
         add_string(out, "failed_with", quality_word(s.last_failed));
     if (s.last_failed == QUALITY_EXCEPTION)
-        add_int(out, "exception", s.exception);
+        buf_member_int(out, "exception", s.exception);
     if (s.trouble != DRIVER_NO_TROUBLE)
         add_string(out, "trouble", driver_trouble_word(s.trouble));
     if (s.last_good_mono_ms)
-        add_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
+        buf_member_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
     gateway_reports_status(v->reports, d->layout_index, &r);
     add_counters(out, &s, &r);
     if (c)
@@ -210,21 +198,21 @@ static void add_store(struct buf *out, const struct status_view *v, const struct
     buf_addc(out, '{');
     add_string(out, "path", v->config->store.path);
     add_string(out, "stream", s->stream);
-    add_uint(out, "layout", s->layout);
-    add_uint(out, "newest", s->newest);
-    add_uint(out, "records", s->records);
-    add_uint(out, "commits", s->commits);
-    add_int(out, "bytes", s->bytes);
-    add_int(out, "max_bytes", s->max_bytes);
-    add_int(out, "records_per_day", v->records_per_day);
-    add_int(out, "room_ms", status_room_ms(s, v->records_per_day));
+    buf_member_uint(out, "layout", s->layout);
+    buf_member_uint(out, "newest", s->newest);
+    buf_member_uint(out, "records", s->records);
+    buf_member_uint(out, "commits", s->commits);
+    buf_member_int(out, "bytes", s->bytes);
+    buf_member_int(out, "max_bytes", s->max_bytes);
+    buf_member_int(out, "records_per_day", v->records_per_day);
+    buf_member_int(out, "room_ms", status_room_ms(s, v->records_per_day));
     add_bool(out, "durable", s->durable);
-    add_uint(out, "in_memory", s->in_memory);
+    buf_member_uint(out, "in_memory", s->in_memory);
     add_bool(out, "failing", s->disk_failing);
     if (s->disk_failing)
         add_string(out, "why", s->disk_note.text);
-    add_int(out, "stalled_ms", s->stalled_ms);
-    add_uint(out, "queue_dropped", s->queue_dropped);
+    buf_member_int(out, "stalled_ms", s->stalled_ms);
+    buf_member_uint(out, "queue_dropped", s->queue_dropped);
     buf_addc(out, '}');
 }
 
@@ -232,11 +220,11 @@ static void add_commands(struct buf *out, const struct uplink_commands *c)
 {
     buf_add_key(out, "commands");
     buf_addc(out, '{');
-    add_uint(out, "received", c->received);
+    buf_member_uint(out, "received", c->received);
     for (int i = 0; i < COMMAND_RESULTS; i++)
-        add_uint(out, command_result_word((enum command_result)i), c->results[i]);
-    add_uint(out, "unanswered", c->unanswered);
-    add_uint(out, "replies_lost", c->replies_lost);
+        buf_member_uint(out, command_result_word((enum command_result)i), c->results[i]);
+    buf_member_uint(out, "unanswered", c->unanswered);
+    buf_member_uint(out, "replies_lost", c->replies_lost);
     buf_addc(out, '}');
 }
 
@@ -246,7 +234,7 @@ static void add_reasons(struct buf *out, const struct store_uplink_status *n)
     buf_addc(out, '{');
     for (int i = 0; i < STORE_LOSS_REASONS; i++)
         if (n->dropped_by[i] > 0)
-            add_uint(out, store_loss_word((enum store_loss_reason)i), n->dropped_by[i]);
+            buf_member_uint(out, store_loss_word((enum store_loss_reason)i), n->dropped_by[i]);
     buf_addc(out, '}');
 }
 
@@ -255,7 +243,7 @@ static void add_unheard(struct buf *out, const struct uplink_status *s)
 {
     static const char *const LANES[UPLINK_LANES] = {"live", "backlog"};
     bool any = false;
-    add_uint(out, "unheard_records", s->unheard_records);
+    buf_member_uint(out, "unheard_records", s->unheard_records);
     for (size_t i = 0; i < UPLINK_LANES; i++) {
         if (!s->unheard[i])
             continue;
@@ -278,27 +266,27 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
     add_string(out, "name", v->config->uplinks[index].name);
     add_bool(out, "connected", s->connected);
     add_string(out, "url", s->url);
-    add_int(out, "for_ms", s->since_mono_ms ? now - s->since_mono_ms : 0);
+    buf_member_int(out, "for_ms", s->since_mono_ms ? now - s->since_mono_ms : 0);
     if (!s->connected) {
         add_string(out, "reason", s->reason);
-        add_int(out, "next_try_in_ms", s->next_try_mono_ms > now ? s->next_try_mono_ms - now : 0);
+        buf_member_int(out, "next_try_in_ms", s->next_try_mono_ms > now ? s->next_try_mono_ms - now : 0);
     }
     if (s->topic_clash)
         add_bool(out, "topic_clash", true);
     if (s->id_clash)
         add_bool(out, "id_clash", true);
-    add_uint(out, "accepted", n->accepted);
-    add_uint(out, "delivered", n->delivered);
-    add_uint(out, "waiting", n->waiting);
-    add_uint(out, "dropped", n->dropped);
+    buf_member_uint(out, "accepted", n->accepted);
+    buf_member_uint(out, "delivered", n->delivered);
+    buf_member_uint(out, "waiting", n->waiting);
+    buf_member_uint(out, "dropped", n->dropped);
     add_reasons(out, n);
-    add_int(out, "oldest_waiting_ts", n->oldest_waiting_ms);
-    add_uint(out, "connects", s->connects);
-    add_uint(out, "messages", s->messages);
-    add_uint(out, "bytes", s->bytes);
-    add_uint(out, "refused", s->refused);
+    buf_member_int(out, "oldest_waiting_ts", n->oldest_waiting_ms);
+    buf_member_uint(out, "connects", s->connects);
+    buf_member_uint(out, "messages", s->messages);
+    buf_member_uint(out, "bytes", s->bytes);
+    buf_member_uint(out, "refused", s->refused);
     add_unheard(out, s);
-    add_int(out, "drain_ms", s->drain_ms);
+    buf_member_int(out, "drain_ms", s->drain_ms);
     if (v->config->uplinks[index].command_count > 0)
         add_commands(out, &s->commands);
     buf_addc(out, '}');
@@ -307,20 +295,20 @@ static void add_uplink(struct buf *out, const struct status_view *v, size_t inde
 void status_json(const struct status_view *v, const struct status_figures *f, struct buf *out)
 {
     buf_addc(out, '{');
-    add_int(out, "v", 1);
+    buf_member_int(out, "v", 1);
     add_string(out, "gateway", v->gateway_id);
     add_string(out, "name", v->config->gateway.name);
     add_string(out, "software", "fieldgate " FG_VERSION);
-    add_int(out, "pid", getpid());
-    add_int(out, "ts", clock_wall_ms());
-    add_int(out, "started_ts", v->started_wall_ms);
-    add_int(out, "uptime_ms", clock_mono_ms() - v->started_mono_ms);
+    buf_member_int(out, "pid", getpid());
+    buf_member_int(out, "ts", clock_wall_ms());
+    buf_member_int(out, "started_ts", v->started_wall_ms);
+    buf_member_int(out, "uptime_ms", clock_mono_ms() - v->started_mono_ms);
     add_string(out, "config", v->config_state);
     add_string(out, "language", config_language_word(v->config->language));
     add_string(out, "config_path", v->config_path);
     add_string(out, "clock", v->clock_trusted ? "trusted" : "untrusted");
-    add_int(out, "written_bytes", v->written_bytes);
-    add_int(out, "written_bytes_per_day", v->written_per_day);
+    buf_member_int(out, "written_bytes", v->written_bytes);
+    buf_member_int(out, "written_bytes_per_day", v->written_per_day);
     add_store(out, v, &f->store);
     buf_add_key(out, "uplinks");
     buf_addc(out, '[');

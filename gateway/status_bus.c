@@ -39,12 +39,6 @@ static uint64_t value_of(const struct driver_stats *s, const struct counter *c)
     return *(const uint64_t *)((const char *)s + c->offset);
 }
 
-static void add_uint(struct buf *out, const char *key, uint64_t value)
-{
-    buf_add_key(out, key);
-    buf_add_uint(out, value);
-}
-
 static uint64_t mean_ms(const struct driver_stats *s)
 {
     return s->replies ? s->reply_total_ms / s->replies : 0;
@@ -61,19 +55,19 @@ void status_bus_counters(const struct driver_stats *s, struct buf *out)
 {
     buf_addc(out, '{');
     for (size_t i = 0; i < COUNTERS; i++)
-        add_uint(out, counters[i].key, value_of(s, &counters[i]));
+        buf_member_uint(out, counters[i].key, value_of(s, &counters[i]));
     buf_add_key(out, "exception_codes");
     buf_addc(out, '{');
     for (size_t i = 0; i < DRIVER_EXCEPTIONS; i++) {
         char word[8];
         if (s->exception_codes[i] > 0)
-            add_uint(out, code_word(i, word), s->exception_codes[i]);
+            buf_member_uint(out, code_word(i, word), s->exception_codes[i]);
     }
     buf_addc(out, '}');
-    add_uint(out, "reply_min_ms", s->reply_min_ms);
-    add_uint(out, "reply_mean_ms", mean_ms(s));
-    add_uint(out, "reply_max_ms", s->reply_max_ms);
-    add_uint(out, "busy_ms", (uint64_t)s->busy_us / 1000);
+    buf_member_uint(out, "reply_min_ms", s->reply_min_ms);
+    buf_member_uint(out, "reply_mean_ms", mean_ms(s));
+    buf_member_uint(out, "reply_max_ms", s->reply_max_ms);
+    buf_member_uint(out, "busy_ms", (uint64_t)s->busy_us / 1000);
     buf_addc(out, '}');
 }
 
@@ -90,12 +84,11 @@ static void add_bus(struct buf *out, struct poller *poller)
     }
     poller_bus_status(poller, &bus);
     buf_addc(out, '{');
-    buf_add_key(out, "name");
-    buf_add_json(out, poller_bus(poller));
-    add_uint(out, "busy_permille", bus.busy_permille);
-    add_uint(out, "missed", missed);
-    add_uint(out, "stray_frames", bus.foreign_frames);
-    add_uint(out, "stray_bytes", bus.foreign_bytes);
+    buf_member_text(out, "name", poller_bus(poller));
+    buf_member_uint(out, "busy_permille", bus.busy_permille);
+    buf_member_uint(out, "missed", missed);
+    buf_member_uint(out, "stray_frames", bus.foreign_frames);
+    buf_member_uint(out, "stray_bytes", bus.foreign_bytes);
     buf_add_key(out, "counters");
     status_bus_counters(&sum, out);
     buf_addc(out, '}');

@@ -203,10 +203,8 @@ static void event_of(const struct store *s, const struct store_loss *l, struct b
 {
     buf_adds(out, "{\"event\":\"samples_dropped\",\"uplink\":");
     buf_add_json(out, s->uplinks[l->uplink].name);
-    if (strcmp(l->stream, s->side.stream) != 0) {
-        buf_add_key(out, "stream");
-        buf_add_json(out, l->stream);
-    }
+    if (strcmp(l->stream, s->side.stream) != 0)
+        buf_member_text(out, "stream", l->stream);
     buf_addf(out, ",\"%s\":%" PRIu64 ",\"%s\":%" PRIu64, had_number(l->reason) ? "from" : "told_from",
              l->first, had_number(l->reason) ? "to" : "told_to", l->last);
     buf_addf(out, ",\"count\":%" PRIu64, l->reason == LOSS_QUEUE_EVENTS ? 0 : l->count);

@@ -195,8 +195,7 @@ static int stream_event(struct store *s, struct store_opening *o)
         buf_addf(&text, ",\"previous\":\"%s\"", o->previous);
     if (o->kept_as.len) {
         const char *slash = strrchr(o->kept_as.data, '/');
-        buf_add_key(&text, "kept_as");
-        buf_add_json(&text, slash ? slash + 1 : o->kept_as.data);
+        buf_member_text(&text, "kept_as", slash ? slash + 1 : o->kept_as.data);
     }
     buf_addc(&text, '}');
     int err = add_event(s, &text);
@@ -238,8 +237,7 @@ static int start_event(struct store *s, const struct store_opening *o)
             buf_add_int(&text, o->last_ts);
         buf_addf(&text, ",\"started_ts\":%" PRId64, s->started_wall_ms);
     }
-    buf_add_key(&text, "software");
-    buf_add_json(&text, o->options->software ? o->options->software : "");
+    buf_member_text(&text, "software", o->options->software ? o->options->software : "");
     buf_addc(&text, '}');
     int err = add_event(s, &text);
     buf_fini(&text);

@@ -141,12 +141,9 @@ static void envelope(const struct uplink_command *c, const struct buf *answer, i
                      struct buf *out)
 {
     buf_adds(out, "{\"v\":1");
-    buf_add_key(out, "gateway");
-    buf_add_json(out, c->options->who.gateway);
-    buf_add_key(out, "uplink");
-    buf_add_json(out, c->options->name);
-    buf_add_key(out, "ts");
-    buf_add_int(out, now_wall_ms);
+    buf_member_text(out, "gateway", c->options->who.gateway);
+    buf_member_text(out, "uplink", c->options->name);
+    buf_member_int(out, "ts", now_wall_ms);
     buf_addc(out, ',');
     if (buf_ok(answer))
         buf_add(out, answer->data + 1, answer->len - 1);
