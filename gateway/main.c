@@ -7,6 +7,7 @@
 
 #include "cmd.h"
 #include "cmd_options.h"
+#include "config_problem.h"
 #include "text.h"
 
 struct command {
@@ -72,6 +73,20 @@ static int finish(int code)
     return code == CMD_DONE ? CMD_FAILED : code;
 }
 
+static int unknown_command(const char *word)
+{
+    struct config_near near;
+    config_near_begin(&near, word);
+    for (int i = 0; i < COMMAND_COUNT; i++)
+        config_near_try(&near, commands[i].name);
+    if (near.best)
+        fprintf(stderr, _("fieldgate: there is no command \"%s\"; did you mean \"%s\"?\n\n"), word, near.best);
+    else
+        fprintf(stderr, _("fieldgate: there is no command \"%s\"\n"), word);
+    usage(stderr);
+    return CMD_USAGE;
+}
+
 int main(int argc, char **argv)
 {
     text_init();
@@ -90,7 +105,5 @@ int main(int argc, char **argv)
     for (int i = 0; i < COMMAND_COUNT; i++)
         if (strcmp(argv[1], commands[i].name) == 0)
             return finish(commands[i].run(argc - 1, argv + 1));
-    fprintf(stderr, _("fieldgate: there is no command \"%s\"\n"), argv[1]);
-    usage(stderr);
-    return CMD_USAGE;
+    return unknown_command(argv[1]);
 }

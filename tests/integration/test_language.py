@@ -115,10 +115,17 @@ def options_of(lines):
     ["status", "--nothing"], ["check", "-x"], ["show", "--config"], ["profiles", "--help=1"], ["scan", "/dev/a", "/dev/b"], ["scan", "nothere", "--config", "/nowhere/fieldgate.yaml"],
     ["export", "--from", "yesterday"], ["pause", "field", "soon"], ["probe"], ["profiles", "no such device"],
     ["check", "--config", "/nowhere/fieldgate.yaml"], ["export", "--config", "/nowhere/fieldgate.yaml"], ["status", "--runtime-dir", "/nowhere"],
+    ["statsu"], ["something"],
 ])
 def test_a_mistake_on_the_command_line_is_explained_in_both_languages(argv):
     english, vietnamese = in_both(*argv)
     assert_translated(english[-1:] + english[:1], vietnamese[-1:] + vietnamese[:1])
+
+
+def test_a_command_that_is_nearly_right_is_guessed():
+    for typed, meant in (("statsu", ' "status"?'), ("sacn", ' "scan"?'), ("something", None)):
+        first = in_both(typed)[0][0]
+        assert meant in first if meant else "did you mean" not in first, first
 
 
 # One mistake a line, or a key that is not there, from each family of messages.
