@@ -19,8 +19,9 @@ struct queue {
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t changed;
     size_t capacity;
-    size_t begin; /* where the oldest record starts */
-    size_t used;  /* bytes */
+    size_t begin;  /* where the oldest record starts */
+    size_t used;   /* bytes */
+    size_t wanted; /* bytes that the reader sleeps for */
     bool closed;
     bool woken;
     unsigned char bytes[];
@@ -110,7 +111,8 @@ int queue_push(struct queue *q, const void *head, size_t head_len, const void *t
             put(q, head, head_len);
         if (tail_len > 0)
             put(q, tail, tail_len);
-        pthread_cond_signal(&q->changed);
+        if (q->used >= q->wanted)
+            pthread_cond_signal(&q->changed);
     }
     pthread_mutex_unlock(&q->lock);
     return result;
@@ -126,16 +128,30 @@ static void wait_changed(struct queue *q, int64_t remaining_ms)
     pthread_cond_timedwait(&q->changed, &q->lock, &until);
 }
 
-int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms)
+/* The lock is held. */
+static void wait_filled(struct queue *q, size_t bytes, int64_t deadline_mono_ms)
 {
-    int result = FG_ETIMEOUT;
-    pthread_mutex_lock(&q->lock);
-    while (!q->woken && q->used == 0 && !q->closed) {
+    q->wanted = bytes;
+    while (!q->woken && q->used < bytes && !q->closed) {
         int64_t now = clock_mono_ms();
         if (now >= deadline_mono_ms)
             break;
         wait_changed(q, deadline_mono_ms - now);
     }
+}
+
+void queue_wait(struct queue *q, size_t bytes, int64_t deadline_mono_ms)
+{
+    pthread_mutex_lock(&q->lock);
+    wait_filled(q, bytes, deadline_mono_ms);
+    pthread_mutex_unlock(&q->lock);
+}
+
+int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms)
+{
+    int result = FG_ETIMEOUT;
+    pthread_mutex_lock(&q->lock);
+    wait_filled(q, 1, deadline_mono_ms);
     if (q->woken) {
         q->woken = false;
     } else if (q->used > 0) {

@@ -15,6 +15,8 @@
 #include "text.h"
 
 #define GROUP_RECORDS 4096
+/* Once a group has begun the writer looks up when it is due, or when so much waits. */
+#define WAKE_BYTES (64 * 1024)
 #define RETRY_FIRST_MS 250
 #define RETRY_MOST_MS 10000
 #define COMMIT_LIMIT_MS 120000 /* a worn card can take tens of seconds for one sync */
@@ -182,6 +184,8 @@ static int collect(struct store *s)
             deadline = s->group_since_mono_ms + s->commit_every_ms;
         if (!s->stuck && deadline > store_memory_due_mono_ms(s))
             deadline = store_memory_due_mono_ms(s);
+        if (s->group.count > 0 && !s->stuck)
+            queue_wait(s->queue, WAKE_BYTES, deadline);
         int err = store_group_pop(&s->group, s->queue, deadline);
         if (err)
             return err;

@@ -49,6 +49,44 @@ static void an_empty_queue_times_out_at_the_deadline_not_before(void **state)
     queue_free(q);
 }
 
+static void *wait_for_much(void *queue)
+{
+    queue_wait(queue, 20, clock_mono_ms() + PATIENCE_MS);
+    return NULL;
+}
+
+static void a_reader_with_time_sleeps_until_enough_waits(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    int64_t deadline = clock_mono_ms() + 30;
+    assert_int_equal(push(q, "little"), 0);
+    queue_wait(q, 20, deadline); /* 10 bytes wait */
+    assert_true(clock_mono_ms() >= deadline);
+    int64_t begin = clock_mono_ms();
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, wait_for_much, q), 0);
+    assert_int_equal(push(q, "little"), 0);
+    pthread_join(thread, NULL);
+    assert_true(clock_mono_ms() < begin + PATIENCE_MS);
+    expect_pop(q, "little");
+    expect_pop(q, "little");
+    queue_free(q);
+}
+
+static void a_reader_with_time_is_woken_by_the_end(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    int64_t begin = clock_mono_ms();
+    queue_wake(q);
+    queue_wait(q, 20, begin + PATIENCE_MS);
+    queue_close(q);
+    queue_wait(q, 20, begin + PATIENCE_MS);
+    assert_true(clock_mono_ms() < begin + PATIENCE_MS);
+    queue_free(q);
+}
+
 static void a_full_queue_refuses_and_keeps_what_it_has(void **state)
 {
     (void)state;
@@ -241,6 +279,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(messages_come_out_whole_and_in_order),
         cmocka_unit_test(an_empty_queue_times_out_at_the_deadline_not_before),
+        cmocka_unit_test(a_reader_with_time_sleeps_until_enough_waits),
+        cmocka_unit_test(a_reader_with_time_is_woken_by_the_end),
         cmocka_unit_test(a_full_queue_refuses_and_keeps_what_it_has),
         cmocka_unit_test(a_message_that_can_never_fit_is_an_error_of_its_own),
         cmocka_unit_test(messages_survive_wrapping_at_every_place),
