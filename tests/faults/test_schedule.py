@@ -102,9 +102,11 @@ def test_a_gateway_that_finds_its_disk_refusing_writes_measures_and_sends(stage,
     stage.subscriber.sample("counter-1", since_ms=stage.farm.ledger.answers()[-1].ts + 1)
     status = stage.daemon.wait_for_status(lambda s: s["store"]["in_memory"] > 0, 5, "readings in memory")
     assert not status["store"]["durable"] and status["store"]["failing"]
+    stage.daemon.wait_for_log("FG-STORE-FAILING")  # said after the status shows it
     assert len(stage.daemon.lines("FG-STORE-FAILING")) == 1
     disk.heal()
     stage.daemon.wait_for_status(lambda s: s["store"]["durable"], 15, "the disk in use again")
+    stage.daemon.wait_for_log("FG-STORE-OK")
     stage.farm.mute()
     stage.wait_balanced(30)
     assert len(stage.daemon.lines("FG-STORE-OK")) == 1

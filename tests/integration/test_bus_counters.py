@@ -83,6 +83,7 @@ def test_a_device_that_answers_late_is_given_more_time_and_never_misread(stage):
         return 100 < d["timeout_ms"] <= 300 and d["counters"]["late"] > 0
 
     stage.daemon.wait_for_status(raised, what="more time")
+    stage.daemon.wait_for_log("FG-BUS-SLOW")
     assert len(stage.daemon.lines("FG-BUS-SLOW")) == 1
     report = stage.wait_balanced()
     assert not report.errors, report.text()
