@@ -80,7 +80,8 @@ static int unknown_command(const char *word)
     for (int i = 0; i < COMMAND_COUNT; i++)
         config_near_try(&near, commands[i].name);
     if (near.best)
-        fprintf(stderr, _("fieldgate: there is no command \"%s\"; did you mean \"%s\"?\n\n"), word, near.best);
+        fprintf(stderr, _("fieldgate: there is no command \"%s\"; did you mean \"%s\"?\n\n"), word,
+                near.best);
     else
         fprintf(stderr, _("fieldgate: there is no command \"%s\"\n"), word);
     usage(stderr);
