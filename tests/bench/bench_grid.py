@@ -5,6 +5,7 @@ Both masters are judged by what the simulator sent whole. The perfect master ask
 asks, found here without any code of the daemon. bench.py runs it, docs/BENCHMARKS.md explains every line.
 """
 
+import functools
 import os
 import time
 
@@ -52,12 +53,17 @@ class Cost:
         return (8 + 5 + ((count + 7) // 8 if function <= 2 else 2 * count)) * self._char_s + 2 * self._silence_s
 
 
+def points_of(profile):
+    """(function, address, address behind it) of each point."""
+    return [(FUNCTIONS[p["register"]], p["address"], p["address"] + WORDS.get(p.get("type"), 1))
+            for p in profile["points"]]
+
+
 def cheapest(profile, cost):
     """The reads (function, address, count) that take least: the best of all ways to cut each table's sorted points."""
     limits, reads = profile.get("limits", {}), []
-    for register, function in FUNCTIONS.items():
-        spans = sorted((p["address"], p["address"] + WORDS.get(p.get("type"), 1)) for p in profile["points"]
-                       if p["register"] == register)
+    for function in FUNCTIONS.values():
+        spans = sorted((first, end) for table, first, end in points_of(profile) if table == function)
         most = limits.get("max_registers", 125)
         most = min(most * 16, 2000) if function <= 2 else most
         best = [(0.0, [])]  # of the first n points
@@ -75,15 +81,36 @@ def cheapest(profile, cost):
     return reads
 
 
-def share(times, wanted, cost):
-    """Of the line's time, how much went into what had to be asked: an answer counts what its unit's cheapest poll
-    takes, split over the reads of which the master made the poll."""
-    own = {}
-    for unit, function, address, count, _ in times:
-        own.setdefault(unit, {})[function, address, count] = cost.of(function, count)
-    worth = {unit: sum(cost.of(f, n) for f, _, n in wanted[unit]) / sum(reads.values()) for unit, reads in own.items()}
-    done = sum(worth[unit] * cost.of(function, count) for unit, function, _, count, _ in times[1:])
-    return done / (times[-1][4] - times[0][4]) * 1e6
+def brings(read, point):
+    """Whether all of the point is in what was read."""
+    function, address, count = read
+    table, first, end = point
+    return table == function and address <= first and end <= address + count
+
+
+class Judge:
+    """Of the line's time, how much went into what had to be asked: each point that an answer brings is worth its part of
+    the read that brings it in the unit's cheapest poll, whatever reads the master makes of a poll, and whenever it makes
+    others."""
+
+    def __init__(self, profiles, cost):
+        self.wanted = {unit: cheapest(profile, cost) for unit, profile in profiles.items()}
+        self.polls_s = {unit: sum(cost.of(f, n) for f, _, n in reads) for unit, reads in self.wanted.items()}
+        self._points = {}  # of each unit, with what it is worth in seconds
+        for unit, profile in profiles.items():
+            self._points[unit] = []
+            for function, address, count in self.wanted[unit]:
+                inside = [p for p in points_of(profile) if brings((function, address, count), p)]
+                self._points[unit] += [(p, cost.of(function, count) / len(inside)) for p in inside]
+            assert len(self._points[unit]) == len(profile["points"])
+
+    @functools.lru_cache(maxsize=None)
+    def _worth_s(self, unit, *read):
+        return sum(worth_s for point, worth_s in self._points[unit] if brings(read, point))
+
+    def share(self, times):
+        done = sum(self._worth_s(*answer[:4]) for answer in times[1:])
+        return done / (times[-1][4] - times[0][4]) * 1e6
 
 
 # -- one line
@@ -96,17 +123,17 @@ def devices_of(names, every):
 
 def one_line(folder, baud, count, condition):
     cost, names = Cost(baud), chosen(count)
-    wanted = {unit: cheapest(read_profile(name), cost) for unit, name in enumerate(names, 1)}
+    judge = Judge({unit: read_profile(name) for unit, name in enumerate(names, 1)}, cost)
     dead = list(range(3, count + 1, 8)) if condition == "dead" else []
-    cycle = sum(cost.of(f, n) for reads in wanted.values() for f, _, n in reads)
+    cycle = sum(judge.polls_s.values())
     seconds = max(6.0, 2.3 * cycle)
     with WireLine(folder, baud=baud, units="1-%d" % count, registers=65536) as line:
         if condition == "noisy":
             line.order("noise", NOISE)
         line.reset()
-        perfect_master(line, [(unit, *read) for unit, reads in wanted.items() if unit not in dead for read in reads],
+        perfect_master(line, [(unit, *read) for unit, reads in judge.wanted.items() if unit not in dead for read in reads],
                        max(4.0, 1.5 * cycle))
-        perfect = share(line.times(), wanted, cost)
+        perfect = judge.share(line.times())
         with World(line.bus(timeout="500ms"), devices_of(names, "50ms"), profiles=PROFILES):
             time.sleep(3 + cycle)
             if dead:
@@ -118,7 +145,7 @@ def one_line(folder, baud, count, condition):
     if condition == "healthy":
         no_violation(stats)
     assert stats["early"] == 0, stats
-    return {"perfect": perfect, "ours": share(times, wanted, cost), "lag": stats["lag_max_us"]}
+    return {"perfect": perfect, "ours": judge.share(times), "lag": stats["lag_max_us"]}
 
 
 def paced_line(folder, every_s=2, seconds=40):
