@@ -101,7 +101,8 @@ class Broker:
         lines = ["listener %d 127.0.0.1" % self.port,
                  "user %s" % pwd.getpwuid(os.getuid()).pw_name,  # a change of user would clear pdeathsig
                  "persistence true", "persistence_location %s/" % self.folder, "persistence_file broker.db",
-                 "autosave_interval 1", "max_queued_messages 0", "log_dest stderr",
+                 # Not 0, which is no limit: mosquitto 2.0.11 then ends the connection that sent what it refused.
+                 "autosave_interval 1", "max_queued_messages 10000000", "log_dest stderr",
                  "allow_anonymous %s" % ("false" if self._users else "true")]
         if self._tls:
             lines += ["cafile %s" % self._tls[0], "certfile %s" % self._tls[1], "keyfile %s" % self._tls[2]]
