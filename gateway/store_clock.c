@@ -252,10 +252,15 @@ void store_clock(struct store *s, bool trusted, bool link_up)
         queue_wake(s->queue);
 }
 
+bool store_clock_holds(const struct store *s)
+{
+    return s->clock.holds && !atomic_load(&s->clock.trusted);
+}
+
 uint32_t store_clock_mark(struct store *s, struct buf *extra)
 {
     buf_reset(extra);
-    if (!s->clock.holds || atomic_load(&s->clock.trusted))
+    if (!store_clock_holds(s))
         return 0;
     buf_addc(extra, '{');
     sample_encode_untrusted(s->boot_id, store_clock_mono_ms(s), extra);

@@ -3,7 +3,7 @@
  * store_clock - records of a time when nobody knew the time: held back, corrected once the clock is set, or
  * given out as they are.
  *
- * Threads    Whoever holds the store's turn; store_clock_mark() any thread.
+ * Threads    Whoever holds the store's turn; store_clock_mark() and store_clock_holds() any thread.
  * Ownership  The state is the store's.
  * Errors     As store_db.h.
  *
@@ -37,6 +37,8 @@ int store_clock_tell(struct store *s);
 int store_clock_write(struct store *s);
 void store_clock_committed(struct store *s);
 
+/* What is measured now is held back until the time is known. */
+bool store_clock_holds(const struct store *s);
 /* What an event that is appended now must carry, as extra text and flags. Clears the buffer first. */
 uint32_t store_clock_mark(struct store *s, struct buf *extra);
 /* Puts an event of the store's own into the group, with the time it is now. */

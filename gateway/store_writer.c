@@ -184,7 +184,8 @@ static int collect(struct store *s)
             deadline = s->group_since_mono_ms + s->commit_every_ms;
         if (!s->stuck && deadline > store_memory_due_mono_ms(s))
             deadline = store_memory_due_mono_ms(s);
-        if (s->group.count > 0 && !s->stuck)
+        /* What is held back must be out of the queue when the time becomes known: it is corrected then. */
+        if (s->group.count > 0 && !s->stuck && !store_clock_holds(s))
             queue_wait(s->queue, WAKE_BYTES, deadline);
         int err = store_group_pop(&s->group, s->queue, deadline);
         if (err)
