@@ -12,6 +12,7 @@ from ledger import Ledger
 from models import COUNTER
 from served import ServedLedger
 from subscriber import Message, Subscriber
+from witness import Witness, now_ms
 
 
 class Received:
@@ -210,3 +211,15 @@ def test_a_frozen_broker_keeps_its_port_and_says_nothing(folder):
             subscriber.wait_for(lambda m: m.payload == b"1", 5)
             client.disconnect()
             client.loop_stop()
+
+
+def test_a_witness_tells_how_long_it_stood_still_and_only_of_the_time_it_is_asked_about(folder):
+    with Witness(folder) as witness:
+        begin = now_ms()
+        witness.freeze()
+        time.sleep(0.5)  # the time that is lost
+        end = now_ms()
+        witness.thaw()
+        assert 400 <= witness.held_ms(begin, end) <= end - begin
+        assert witness.held_ms(begin + 300, end) <= end - begin - 300
+        assert witness.held_ms(begin, begin) == 0

@@ -26,8 +26,8 @@ from witness import Witness
 
 
 class Stage:
-    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger, witness. ends: an ExitStack for what a
-    test adds."""
+    """Parts appear as attributes once made: farm, broker, subscriber, daemon, ledger, witness. ends: an ExitStack for
+    what a test adds."""
 
     def __init__(self, folder):
         self.folder = str(folder)

@@ -26,6 +26,8 @@ def now_ms():
 
 
 class Witness:
+    """In a folder on the disk that matters. Leaving it ends its process."""
+
     def __init__(self, folder):
         self._path = os.path.join(str(folder), "witness")
         self._beats = []  # (woken, safely on the disk)
@@ -71,6 +73,13 @@ class Witness:
         """The most by which the processor alone was late so far."""
         beats = self._until(now_ms())
         return max(woken - safe - BEAT_MS for (_, safe), (woken, _) in zip(beats, beats[1:]))
+
+    def freeze(self):
+        """Stops it in its tracks: to it that is a machine that stands still."""
+        self._child.freeze()
+
+    def thaw(self):
+        self._child.thaw()
 
     def __enter__(self):
         self._child.launch()
