@@ -257,9 +257,9 @@ month: $(B)/fieldgate $(FILL) ## DAYS=30 offline at 40 values a minute, drained 
 
 N ?= 2000
 .PHONY: crash
-crash: $(B)/faults/crash ## power cuts at N=2000 places in the life of a database; SEED=n repeats them
+crash: $(B)/faults/crash ## power cuts at N=2000 places in the life of a database; FG_SEED=n repeats them
 	@echo "== power cuts"
-	@$(B)/faults/crash -n $(N) $(if $(SEED),-s $(SEED))
+	@$(B)/faults/crash -n $(N) $(if $(FG_SEED),-s $(FG_SEED))
 
 .PHONY: faults
 faults: $(B)/fieldgate crash $(PRELOADS)

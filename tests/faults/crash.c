@@ -54,7 +54,7 @@ static void fail(const struct test *t, const struct run *r, const struct image *
     fprintf(stderr, "crash: FAILED (%s, operation %zu): %s\n", r->plan->title, at, what);
     image_write(i, t->wreck);
     fprintf(stderr,
-            "crash: what the cut left is in %s; seed %" PRIu64 ", cut %" PRIu64
+            "crash: what the cut left is in %s; FG_SEED=%" PRIu64 ", cut %" PRIu64
             " (how appends fall into commits also depends on the scheduler: try a seed a few times)\n",
             t->wreck, t->seed, t->tally.cuts);
     exit(1);
@@ -233,7 +233,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: crash [-n CUTS] [-s SEED]\n");
         return 64;
     }
-    printf("crash: seed %" PRIu64 "\n", t.seed);
+    printf("crash: FG_SEED=%" PRIu64 "\n", t.seed);
     fflush(stdout);
     make_folders(&t);
     int64_t begin = clock_wall_ms();

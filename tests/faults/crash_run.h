@@ -55,6 +55,7 @@ struct run {
     struct run_record *records;
     uint64_t known, cap;
     uint64_t committed;
+    uint64_t due; /* at least so many will be known when all is committed that was appended */
     struct seqset acked[RUN_UPLINKS];
 
     struct store *store;
