@@ -42,8 +42,8 @@ struct payload_state {
     int64_t ts_ms;
     uint64_t connection; /* rises with each connect, also across restarts */
     const char *stream;
-    uint64_t waiting, dropped;
-    const char *config; /* "current" or "fallback" */
+    uint64_t accepted, delivered, waiting, dropped; /* accepted = delivered + waiting + dropped */
+    const char *config;                             /* "current" or "fallback" */
     bool durable;
     bool clock_trusted;
     bool any_host_name; /* the broker's host name is not verified */

@@ -302,6 +302,8 @@ static void json_state(const struct payload_identity *who, const struct payload_
     buf_member_int(out, "ts", state->ts_ms);
     buf_member_uint(out, "connection", state->connection);
     buf_member_text(out, "stream", state->stream);
+    buf_member_uint(out, "accepted", state->accepted);
+    buf_member_uint(out, "delivered", state->delivered);
     buf_member_uint(out, "waiting", state->waiting);
     buf_member_uint(out, "dropped", state->dropped);
     buf_member_text(out, "config", state->config);

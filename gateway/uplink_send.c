@@ -253,6 +253,8 @@ static void encode_state(const struct uplink_send *s, bool online, uint64_t conn
         .ts_ms = clock_wall_ms(),
         .connection = connection,
         .stream = status.stream,
+        .accepted = mine.accepted,
+        .delivered = mine.delivered,
         .waiting = mine.waiting,
         .dropped = mine.dropped,
         .config = o->config_state,

@@ -53,6 +53,9 @@ def test_what_waits_longer_than_max_age_is_named_and_the_rest_arrives(stage):
     back_ms = time.time_ns() // 1000000
     stage.broker.start()
     stage.subscriber.sample("counter-1", 20, since_ms=back_ms)
+    state = stage.subscriber.messages("state")[-1].json
+    assert state["online"] and state["dropped"] > before, state
+    assert state["accepted"] == state["delivered"] + state["waiting"] + state["dropped"], state
     uplinks = settle(stage)
     report = stage.report()
     assert not report.errors and report.missing, report.text()

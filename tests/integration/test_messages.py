@@ -82,12 +82,24 @@ def test_the_will_says_offline_after_kill_and_carries_the_connection(stage):
     assert second["connection"] > first["connection"]
 
 
-def test_state_says_how_much_waits_and_which_stream(stage):
+def test_state_accounts_for_every_record_and_says_which_stream(stage):
     stage.counter_farm(1)
-    stage.up(every="200ms")
+    stage.up(every="100ms")
     stage.subscriber.sample("counter-1")
     state = last_state(stage.subscriber)
     assert state["config"] == "current" and state["stream"] == stage.subscriber.messages("data")[-1].json["stream"]
+    stage.broker.stop()
+    stage.farm.ledger.wait_for(lambda book, n=stage.farm.ledger.count(): book.count() >= n + 20, 20)
+    stage.broker.start()
+    stage.subscriber.wait_for(lambda m: m.kind == "state" and m.json["online"] and m.json["waiting"] >= 15
+                              and m.json["delivered"] > 0, 20, "a state that tells of the outage")
+    stage.wait_balanced()
+    assert stage.daemon.stop()[0] == 0
+    stage.subscriber.wait_until(lambda: last_state(stage.subscriber)["online"] is False, 5, "the offline state")
+    for state in (m.json for m in stage.subscriber.messages("state")):
+        assert state["accepted"] == state["delivered"] + state["waiting"] + state["dropped"], state
+    received = {record.seq for record in stage.ledger.records.values()}
+    assert 20 < last_state(stage.subscriber)["delivered"] <= len(received)
 
 
 def test_after_an_outage_live_leaves_first_and_the_backlog_follows_in_order(stage):

@@ -320,6 +320,8 @@ static void state_says_only_what_is_unusual_beyond_the_usual(void **state)
         .ts_ms = 7,
         .connection = 3,
         .stream = "9c1f0a52e0b14c7d",
+        .accepted = 1013,
+        .delivered = 1000,
         .waiting = 12,
         .dropped = 1,
         .config = "current",
@@ -327,18 +329,20 @@ static void state_says_only_what_is_unusual_beyond_the_usual(void **state)
         .clock_trusted = true,
     };
     payload_json.state(&WHO, &s, &f->out);
-    assert_string_equal(f->out.data,
-                        "{\"v\":1,\"gateway\":\"htn-thanhlong-01\",\"online\":true,\"ts\":7,"
-                        "\"connection\":3,\"stream\":\"9c1f0a52e0b14c7d\",\"waiting\":12,\"dropped\":1,"
-                        "\"config\":\"current\"}");
+    assert_string_equal(
+        f->out.data, "{\"v\":1,\"gateway\":\"htn-thanhlong-01\",\"online\":true,\"ts\":7,"
+                     "\"connection\":3,\"stream\":\"9c1f0a52e0b14c7d\",\"accepted\":1013,\"delivered\":1000,"
+                     "\"waiting\":12,\"dropped\":1,"
+                     "\"config\":\"current\"}");
     s.online = s.durable = s.clock_trusted = false;
     s.config = "fallback";
     buf_reset(&f->out);
     payload_json.state(&WHO, &s, &f->out);
-    assert_string_equal(f->out.data,
-                        "{\"v\":1,\"gateway\":\"htn-thanhlong-01\",\"online\":false,\"ts\":7,"
-                        "\"connection\":3,\"stream\":\"9c1f0a52e0b14c7d\",\"waiting\":12,\"dropped\":1,"
-                        "\"config\":\"fallback\",\"durable\":false,\"clock\":\"untrusted\"}");
+    assert_string_equal(
+        f->out.data, "{\"v\":1,\"gateway\":\"htn-thanhlong-01\",\"online\":false,\"ts\":7,"
+                     "\"connection\":3,\"stream\":\"9c1f0a52e0b14c7d\",\"accepted\":1013,\"delivered\":1000,"
+                     "\"waiting\":12,\"dropped\":1,"
+                     "\"config\":\"fallback\",\"durable\":false,\"clock\":\"untrusted\"}");
 }
 
 static void a_warm_buffer_is_not_allocated_again(void **state)
