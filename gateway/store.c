@@ -11,10 +11,14 @@
 #include "store_loss.h"
 #include "store_memory.h"
 #include "store_opening.h"
+#include "store_salvage_job.h"
 #include "store_writer.h"
 
 /* Some 5,000 samples of 8 readings: what pollers may be ahead of a slow disk. */
 #define QUEUE_BYTES (512 * 1024)
+/* A few hundred milliseconds, on a slow card a second: the gateway is to poll within two, however large the
+ * file. */
+#define SALVAGE_AT_ONCE_BYTES (INT64_C(8) * 1024 * 1024)
 
 static int copy_uplinks(struct store *s, const struct store_options *options)
 {
@@ -57,16 +61,21 @@ static int init(struct store *s, const struct store_options *options)
     s->software = strdup(options->software ? options->software : "");
     s->machine = options->machine_id ? strdup(options->machine_id) : NULL;
     s->path = strdup(options->path);
+    if (s->path)
+        s->salvage = store_salvage_job_new(
+            s->path, options->salvage_at_once_bytes ? options->salvage_at_once_bytes : SALVAGE_AT_ONCE_BYTES);
     s->queue = queue_new(QUEUE_BYTES);
     s->layout_len = options->layout_len;
     s->layout_text = strndup(options->layout, options->layout_len);
     bool machine = s->machine || !options->machine_id;
-    return s->path && s->queue && s->layout_text && s->software && machine ? copy_uplinks(s, options)
-                                                                           : FG_ENOMEM;
+    return s->path && s->salvage && s->queue && s->layout_text && s->software && machine
+               ? copy_uplinks(s, options)
+               : FG_ENOMEM;
 }
 
 static void destroy(struct store *s)
 {
+    store_salvage_job_free(s->salvage);
     store_db_close(&s->db);
     store_memory_fini(s);
     if (s->lock_fd >= 0)

@@ -63,8 +63,11 @@ struct store_options {
     bool clock_trusted; /* at the start */
     /* While the disk refuses writes, records go to a database in memory, under a stream of its own, until
      * it takes them again: see store_status.durable. */
-    int64_t memory_after_ms;       /* how long it must have refused; 0: 2 s */
-    int64_t memory_bytes;          /* at most; 0: 8 MiB. The oldest go first and are told as lost */
+    int64_t memory_after_ms; /* how long it must have refused; 0: 2 s */
+    int64_t memory_bytes;    /* at most; 0: 8 MiB. The oldest go first and are told as lost */
+    /* A damaged database up to this size is saved at once, a larger one in the background, while records go
+     * to memory; 0: 8 MiB. */
+    int64_t salvage_at_once_bytes;
     const struct store_time *time; /* NULL: the machine's; else it must live as long as the store */
     /* Called by the writer after each commit with news; must not wait. Not any more once store_close() runs.
      */

@@ -19,6 +19,7 @@
 static int init_beside(struct store *d, const struct store *s, struct store_uplink *names)
 {
     d->path = s->path;
+    d->salvage = s->salvage;
     d->sizes = s->memory.other_sizes;
     d->max_bytes = s->max_bytes;
     d->layout_text = s->layout_text;
@@ -145,6 +146,8 @@ static int open_beside(struct store *s, struct store *d, const struct store_upli
     int err = s->lock_fd < 0 ? store_file_lock(s->path, &s->lock_fd, &s->disk_note) : 0;
     if (!err)
         err = store_opening_find(d, &o, &s->disk_note);
+    if (o.kept_as.len)
+        SWAP(s->memory.kept_as, o.kept_as);
     if (!err && d->newest >= s->memory.began)
         err = err_note(
             &s->disk_note, FG_EINVALID,
@@ -233,7 +236,6 @@ static int load_again(struct store *s, struct store_db *d)
 int store_adopt_repaired(struct store *s)
 {
     struct store_memory *m = &s->memory;
-    struct buf kept_as = BUF_INIT;
     struct store_db d = {0};
     if (store_file_room(s->path) < s->max_bytes / 4) {
         store_failure(s, NULL, FG_EFULL);
@@ -242,7 +244,7 @@ int store_adopt_repaired(struct store *s)
     store_db_close(&m->other);
     struct store_sizes sizes = s->sizes;
     s->sizes = m->other_sizes;
-    int err = store_salvage(s, m->first - 1, &kept_as, &s->disk_note);
+    int err = store_salvage(s, m->first - 1, &m->kept_as, &s->disk_note);
     if (!err)
         err = store_db_open(&d, s->path, &s->sizes, &s->disk_note);
     s->sizes = sizes;
@@ -256,6 +258,5 @@ int store_adopt_repaired(struct store *s)
         store_random_hex(s->side.token, sizeof s->side.token);
         s->side.inode = store_file_inode(s->path);
     }
-    buf_fini(&kept_as);
     return err;
 }

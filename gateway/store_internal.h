@@ -125,11 +125,13 @@ struct store_memory {
     bool turned; /* inside a transaction that moves records: s->db is the file's, `other` memory's */
     struct store_db other;
     struct store_sizes other_sizes;
-    uint64_t first;  /* records from here on are in memory only */
-    uint64_t began;  /* what `first` was when it began */
-    bool announced;  /* the stream has its row in the file */
-    bool new_layout; /* the layout has not */
-    bool damaged;    /* the file is to be repaired first */
+    uint64_t first;     /* records from here on are in memory only */
+    uint64_t began;     /* what `first` was when it began */
+    bool announced;     /* the stream has its row in the file */
+    bool new_layout;    /* the layout has not */
+    bool damaged;       /* the file is to be repaired first */
+    const char *reason; /* of its stream */
+    struct buf kept_as; /* the damaged file, once it was set aside */
     int64_t since_wall_ms, ended_mono_ms;
     int64_t retry_mono_ms, retry_wait_ms; /* of the file */
 };
@@ -172,6 +174,7 @@ struct store {
     struct store_side side;
     struct store_clock clock;
     struct store_memory memory;
+    struct store_salvage_job *salvage;
     struct store_uplink_state *uplinks;
     uint64_t newest, oldest; /* committed; oldest > newest: the file has no record */
     struct seqset holes;     /* numbers between oldest and newest that are not in the file */

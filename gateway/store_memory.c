@@ -16,6 +16,7 @@
 #include "store_opening.h"
 #include "store_progress.h"
 #include "store_record.h"
+#include "store_salvage_job.h"
 #include "store_space.h"
 #include "store_writer.h"
 
@@ -32,6 +33,7 @@
 /* Going back to a disk with a few free pages would only mean to fail again, with one more stream each time.
  */
 #define ROOM_BYTES (256 * 1024)
+#define SALVAGE_LOOK_MS 200 /* while a damaged file is being saved */
 /* Above all numbers that a file may hold which cannot be read and has no side file. JavaScript still has them
  * exact.
  */
@@ -40,7 +42,7 @@
 /* At the start the numbers of memory leave this room behind the last that the side file has reserved. */
 #define START_GAP 1000
 
-static const char REASON[] = "disk_failing";
+static const char FAILING[] = "disk_failing", DAMAGED[] = "damaged";
 
 /* ---- where a record is ---- */
 
@@ -53,6 +55,11 @@ struct store_db *store_db_at(struct store *s, uint64_t seq)
 uint64_t store_db_end(const struct store *s, uint64_t seq)
 {
     return s->memory.on && seq < s->memory.first ? s->memory.first - 1 : UINT64_MAX;
+}
+
+bool store_is_away(const struct store *s, uint64_t seq)
+{
+    return s->memory.on && seq < s->memory.first && !s->memory.other.db;
 }
 
 bool store_is_durable(const struct store *s, uint64_t seq)
@@ -91,6 +98,7 @@ void store_memory_init(struct store *s, const struct store_options *options)
 void store_memory_fini(struct store *s)
 {
     store_db_close(&s->memory.other);
+    buf_fini(&s->memory.kept_as);
 }
 
 static void turn_over(struct store *s)
@@ -143,9 +151,9 @@ static void go_over(struct store *s, const struct store_db *memory, uint64_t fir
     s->marked = false;
 }
 
-int store_memory_begin(struct store *s)
+static int begin(struct store *s, const char *reason)
 {
-    struct store_opening o = {.reason = REASON};
+    struct store_opening o = {.reason = reason};
     struct store_side was = s->side;
     struct store_db memory;
     int err = open_database(s, &memory);
@@ -162,10 +170,26 @@ int store_memory_begin(struct store *s)
         return err;
     }
     s->memory.apart = s->memory.new_layout = s->memory.damaged = false;
+    s->memory.reason = reason;
     go_over(s, &memory, s->newest + 1);
     /* Where even this cannot be written, a kill goes unnoticed: the file's stream goes on then. */
     was.memory = true;
     (void)store_side_overwrite(s->path, &was);
+    return 0;
+}
+
+int store_memory_begin(struct store *s)
+{
+    return begin(s, FAILING);
+}
+
+int store_memory_begin_repair(struct store *s)
+{
+    int err = begin(s, DAMAGED);
+    if (err)
+        return err;
+    s->disk_failing = s->memory.damaged = true;
+    s->memory.retry_mono_ms = clock_mono_ms();
     return 0;
 }
 
@@ -212,9 +236,10 @@ static void begin_above(struct store *s)
 
 int store_memory_start(struct store *s, const struct store_options *options, int err)
 {
-    struct store_opening o = {.options = options, .reason = REASON, .was_clean = true};
+    const bool damaged = store_salvage_job_runs(s->salvage), disk = err == FG_EFULL || err == FG_EIO;
+    struct store_opening o = {.options = options, .reason = damaged ? DAMAGED : FAILING, .was_clean = true};
     struct store_db memory;
-    if ((err != FG_EFULL && err != FG_EIO) || store_file_misplaced(s->path))
+    if ((!disk && !damaged) || store_file_misplaced(s->path))
         return FG_EINVALID;
     forget_file(s);
     begin_above(s);
@@ -226,6 +251,7 @@ int store_memory_start(struct store *s, const struct store_options *options, int
     if (err)
         return err;
     s->memory.apart = s->memory.new_layout = true;
+    s->memory.reason = o.reason;
     go_over(s, &memory, s->oldest);
     s->disk_failing = true;
     err = store_opening_begin_stream(s, &o);
@@ -312,7 +338,8 @@ static int copy_marks(struct store *s)
 static int write_part(struct store *s)
 {
     const struct store_options options = {.layout = s->layout_text, .layout_len = s->layout_len};
-    struct store_opening o = {.options = &options, .reason = REASON, .new_layout = s->memory.new_layout};
+    struct store_opening o = {
+        .options = &options, .reason = s->memory.reason, .new_layout = s->memory.new_layout};
     int64_t pages = (int64_t)(s->sizes.group_bytes / STORE_PAGE_SIZE) + MOVE_MORE_PAGES;
     int err = s->memory.announced ? 0 : store_opening_write(s, &o);
     if (!err)
@@ -360,9 +387,11 @@ static void tell_end(struct store *s)
 {
     struct buf text = BUF_INIT;
     buf_addf(&text,
-             "{\"event\":\"disk_recovered\",\"since\":%" PRId64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64
-             "}",
+             "{\"event\":\"disk_recovered\",\"since\":%" PRId64 ",\"first\":%" PRIu64 ",\"last\":%" PRIu64,
              s->memory.since_wall_ms, s->memory.began, s->newest);
+    store_opening_kept_as(&s->memory.kept_as, &text);
+    buf_addc(&text, '}');
+    buf_reset(&s->memory.kept_as);
     if (buf_ok(&text))
         (void)store_clock_event(s, text.data, text.len);
     buf_fini(&text);
@@ -396,6 +425,10 @@ void store_memory_try(struct store *s)
 {
     struct store_memory *m = &s->memory;
     int err = 0;
+    if (store_salvage_job_runs(s->salvage)) {
+        m->retry_mono_ms = clock_mono_ms() + SALVAGE_LOOK_MS;
+        return;
+    }
     if (m->apart)
         err = store_adopt(s);
     else if (!m->other.db || m->damaged)

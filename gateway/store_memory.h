@@ -24,6 +24,8 @@
 struct store_db *store_db_at(struct store *s, uint64_t seq);
 /* The last number that can be in the same database as seq. */
 uint64_t store_db_end(const struct store *s, uint64_t seq);
+/* Whether the row of seq cannot be had for now: its file is not open, mostly because it is being saved. */
+bool store_is_away(const struct store *s, uint64_t seq);
 bool store_is_durable(const struct store *s, uint64_t seq);
 /* The numbers that can be in s->db, where the present transaction works. */
 uint64_t store_part_first(const struct store *s);
@@ -37,6 +39,8 @@ void store_memory_init(struct store *s, const struct store_options *options);
 void store_memory_fini(struct store *s);
 /* From now on s->db is in memory, and the event that opens its stream stands in front of the group. */
 int store_memory_begin(struct store *s);
+/* The same because the file is damaged and too large to be saved at once. */
+int store_memory_begin_repair(struct store *s);
 /* The same at the start, with nothing known of the file: for a store that store_opening_find() left in
  * whatever state. FG_EINVALID: it is not the disk that is at fault; the note is then as it was. */
 int store_memory_start(struct store *s, const struct store_options *options, int err);

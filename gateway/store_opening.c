@@ -15,6 +15,7 @@
 #include "store_load.h"
 #include "store_record.h"
 #include "store_salvage.h"
+#include "store_salvage_job.h"
 
 static void unload(struct store *s)
 {
@@ -66,7 +67,7 @@ static int open_any(struct store *s, struct store_opening *o, struct err_note *n
         err = store_db_create(s->path, note);
     }
     if (!err)
-        err = garbage ? FG_ECORRUPT : open_sound(s, note);
+        err = garbage || store_salvage_job_is_done(s->salvage) ? FG_ECORRUPT : open_sound(s, note);
     o->found.log_cut = !err && store_db_log_frames(&s->db) < frames;
     return err == FG_ECORRUPT ? open_salvaged(s, o, note) : err;
 }
@@ -186,6 +187,13 @@ static int add_event(struct store *s, const struct buf *text)
     return buf_ok(text) ? store_clock_event(s, text->data, text->len) : FG_ENOMEM;
 }
 
+void store_opening_kept_as(const struct buf *path, struct buf *out)
+{
+    const char *slash = path->len ? strrchr(path->data, '/') : NULL;
+    if (path->len)
+        buf_member_text(out, "kept_as", slash ? slash + 1 : path->data);
+}
+
 static int stream_event(struct store *s, struct store_opening *o)
 {
     struct buf text = BUF_INIT;
@@ -193,10 +201,7 @@ static int stream_event(struct store *s, struct store_opening *o)
              o->reason);
     if (o->previous[0])
         buf_addf(&text, ",\"previous\":\"%s\"", o->previous);
-    if (o->kept_as.len) {
-        const char *slash = strrchr(o->kept_as.data, '/');
-        buf_member_text(&text, "kept_as", slash ? slash + 1 : o->kept_as.data);
-    }
+    store_opening_kept_as(&o->kept_as, &text);
     buf_addc(&text, '}');
     int err = add_event(s, &text);
     buf_fini(&text);

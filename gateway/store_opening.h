@@ -32,6 +32,8 @@ int store_opening_find(struct store *s, struct store_opening *o, struct err_note
 int store_opening_tell(struct store *s, struct store_opening *o);
 /* store_also: the rows of this start. */
 int store_opening_write(struct store *s, void *opening);
+/* Adds the name of a database that was set aside to an event, when there is one. */
+void store_opening_kept_as(const struct buf *path, struct buf *out);
 void store_opening_fini(struct store_opening *o);
 
 /* For a new stream in a running store, too. Numbers go on where they ended: it begins after everything that

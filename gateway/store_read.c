@@ -170,6 +170,8 @@ int store_read(struct store *s, size_t uplink, uint64_t from, uint64_t to, const
     if (to > store_clock_last(s))
         to = store_clock_last(s);
     while (!err && !r.complete && seqset_next(&s->uplinks[uplink].waiting, from, to, &range)) {
+        if (store_is_away(s, range.first))
+            break;
         if (range.last > store_db_end(s, range.first))
             range.last = store_db_end(s, range.first);
         err = read_range(&r, range.first, range.last);

@@ -10,30 +10,16 @@
 #include "store_group.h"
 #include "store_load.h"
 #include "store_opening.h"
-#include "store_salvage_copy.h"
+#include "store_salvage_job.h"
 #include "store_writer.h"
-#include "text.h"
-
-static int build(struct store *s, const char *fresh, uint64_t given, struct err_note *note)
-{
-    struct store_db d;
-    int err = store_db_create(fresh, note);
-    if (!err)
-        err = store_db_open_build(&d, fresh, &s->sizes, note);
-    if (err)
-        return err;
-    err = store_salvage_copy(&d, s->path, &s->side, given, &s->uplinks_unknown);
-    if (err)
-        store_db_fail(&d, sqlite3_errcode(d.db), note, _("saving what is left of a damaged database"));
-    store_db_close(&d);
-    return err ? err : store_file_sync(fresh);
-}
 
 int store_salvage(struct store *s, uint64_t given, struct buf *ret_kept_as, struct err_note *note)
 {
     struct buf fresh = BUF_INIT;
     buf_addf(&fresh, "%s-salvaged", s->path);
-    int err = buf_ok(&fresh) ? build(s, fresh.data, given, note) : FG_ENOMEM;
+    int err = buf_ok(&fresh) ? 0 : FG_ENOMEM;
+    if (!err)
+        err = store_salvage_job_ask(s->salvage, &s->sizes, &s->side, given, &s->uplinks_unknown, note);
     if (!err)
         err = store_file_set_aside(s->path, clock_wall_ms(), ret_kept_as, note);
     if (!err)

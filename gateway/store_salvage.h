@@ -5,7 +5,9 @@
  *
  * Threads    store_open() before the writer runs, or the writer with the store's turn.
  * Ownership  -
- * Errors     As store_db.h, about the new database; damage in the old one is what this is for.
+ * Errors     As store_db.h, about the new database; damage in the old one is what this is for. FG_ERETRY from
+ * all of it: a large file is being read by a thread (store_salvage_job.h), and the same call takes the result
+ * once it has ended. Until then the store works in memory (store_memory.h).
  */
 #ifndef FG_STORE_SALVAGE_H
 #define FG_STORE_SALVAGE_H

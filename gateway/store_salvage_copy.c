@@ -23,6 +23,7 @@ struct salvage {
     struct seqset layouts; /* whose text is whole */
     struct seqset copied;  /* seqs */
     uint64_t limit;        /* no number beyond */
+    const atomic_bool *stop;
     unsigned in_chunk;
 };
 
@@ -116,7 +117,7 @@ static int keep_whole_layouts(struct salvage *v)
 static int next_chunk(struct salvage *v)
 {
     v->in_chunk = 0;
-    int err = store_db_run(v->to, STMT_COMMIT);
+    int err = atomic_load(v->stop) ? FG_ECLOSED : store_db_run(v->to, STMT_COMMIT);
     return err ? err : store_db_run(v->to, STMT_BEGIN);
 }
 
@@ -157,7 +158,7 @@ static bool can_read(struct salvage *v, uint64_t seq)
 static bool step_past(struct salvage *v, uint64_t seq, uint64_t *ret)
 {
     uint64_t step = 1;
-    for (uint64_t tries = 0; seq <= v->limit; tries++, seq += step) {
+    for (uint64_t tries = 0; seq <= v->limit && !atomic_load(v->stop); tries++, seq += step) {
         if (tries == STEP_FINE_ROWS)
             step = STEP_ROWS;
         if (!can_read(v, seq))
@@ -201,6 +202,8 @@ static int copy_records(struct salvage *v)
         if (err || end || !step_past(v, next, &next))
             break;
     }
+    if (!err && atomic_load(v->stop))
+        err = FG_ECLOSED;
     return err ? err : store_db_run(v->to, STMT_COMMIT);
 }
 
@@ -268,9 +271,9 @@ static bool open_source(struct salvage *v, const char *path)
 }
 
 int store_salvage_copy(struct store_db *to, const char *from, const struct store_side *side, uint64_t given,
-                       bool *ret_uplinks_unknown)
+                       const atomic_bool *stop, bool *ret_uplinks_unknown)
 {
-    struct salvage v = {.to = to};
+    struct salvage v = {.to = to, .stop = stop};
     int err = 0;
     *ret_uplinks_unknown = true;
     mend_first_page(from, sqlite3_db_filename(to->db, "main"));

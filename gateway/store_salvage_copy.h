@@ -10,11 +10,14 @@
 #ifndef FG_STORE_SALVAGE_COPY_H
 #define FG_STORE_SALVAGE_COPY_H
 
-#include "store_internal.h"
+#include <stdatomic.h>
 
-/* given: a number known to have been given. ret_uplinks_unknown: the table of uplinks could not be read
- * whole. */
+#include "store_db.h"
+#include "store_stream.h"
+
+/* given: a number known to have been given. stop: once it is set, FG_ECLOSED soon. ret_uplinks_unknown: the
+ * table of uplinks could not be read whole. */
 int store_salvage_copy(struct store_db *to, const char *from, const struct store_side *side, uint64_t given,
-                       bool *ret_uplinks_unknown);
+                       const atomic_bool *stop, bool *ret_uplinks_unknown);
 
 #endif

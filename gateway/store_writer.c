@@ -11,6 +11,7 @@
 #include "store_memory.h"
 #include "store_progress.h"
 #include "store_salvage.h"
+#include "store_salvage_job.h"
 #include "store_space.h"
 #include "text.h"
 
@@ -22,6 +23,7 @@
 #define COMMIT_LIMIT_MS 120000 /* a worn card can take tens of seconds for one sync */
 #define CLOSE_TRIES 5
 #define CLOSE_WAIT_MS 200
+#define CLOSE_SALVAGE_MS 10000 /* the service has 20 s to stop */
 #define EXPIRE_LEAST 512
 
 /* Numbers are reserved ahead, so that this file is written once in 100,000 records. */
@@ -263,12 +265,19 @@ static bool needs_repair(const struct store *s, int err)
            lasts(s->read_failing_mono_ms);
 }
 
+/* A large file is saved by a thread, while this one goes on in memory. */
+static int repair_beside(struct store *s)
+{
+    int err = store_memory_begin_repair(s);
+    return err ? err : store_commit(s, NULL, NULL);
+}
+
 static int commit_or_repair(struct store *s)
 {
     int err = needs_repair(s, 0) ? FG_ECORRUPT : store_commit(s, NULL, NULL);
     if (!needs_repair(s, err))
         return err;
-    err = store_repair(s);
+    err = store_salvage_job_is_long(s->salvage) ? repair_beside(s) : store_repair(s);
     if (err)
         failed(s);
     /* Not again at once: where it does not help it costs the reading of the whole file. */
@@ -343,11 +352,20 @@ static void count_lost(struct store *s)
     s->lost.undelivered = s->uplink_count > 0 ? most + s->group.count : 0;
 }
 
+/* What is in memory has nowhere else to go. */
+static void wait_for_salvage(struct store *s)
+{
+    int64_t until = clock_mono_us() + CLOSE_SALVAGE_MS * INT64_C(1000);
+    while (store_salvage_job_runs(s->salvage) && clock_mono_us() < until)
+        clock_sleep_until_us(clock_mono_us() + 10000);
+}
+
 /* Everything still in memory, in as many transactions as it takes; then the mark of a clean end. */
 static void finish(struct store *s)
 {
     int err = FG_ERETRY;
     pulse_expect(&s->pulse, COMMIT_LIMIT_MS);
+    wait_for_salvage(s);
     for (int i = 0; i < CLOSE_TRIES && err; i++) {
         if (i > 0)
             clock_sleep_until_us(clock_mono_us() + CLOSE_WAIT_MS * 1000);
