@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "gateway_build.h"
+#include "gateway_news.h"
 #include "health.h"
 #include "log.h"
 #include "status.h"
@@ -60,6 +61,7 @@ int gateway_start(struct gateway *g, struct err_note *note)
             return err_note(note, err, "bus %s: cannot start a thread", poller_bus(g->pollers[i]));
     }
     gateway_open_control(g);
+    gateway_news_tell(g);
     return 0;
 }
 
@@ -190,6 +192,8 @@ bool gateway_tick(struct gateway *g)
     struct store_status s;
     store_status(g->store, &s);
     tell_store_changes(g, &s);
+    if (s.stalled_ms == 0)
+        gateway_news_tell(g);
     note_rates(g, &s);
     keep_id(g);
     tell_clock_changes(g);

@@ -54,6 +54,8 @@ struct gateway {
     int64_t id_tried_mono_ms; /* when it was tried last to keep an id that was not kept */
     int64_t stalled_mono_ms;  /* when the disk was seen to hang last; 0: never */
     uint64_t queue_dropped;
+    struct damp news; /* of the store */
+    unsigned news_left_out;
     struct rate records, written;                                    /* the main thread's */
     _Atomic int64_t records_per_day, written_bytes, written_per_day; /* what they say, for any thread */
 };

@@ -10,6 +10,7 @@
 #include "store_file.h"
 #include "store_loss.h"
 #include "store_memory.h"
+#include "store_news.h"
 #include "store_opening.h"
 #include "store_salvage_job.h"
 #include "store_writer.h"
@@ -58,6 +59,9 @@ static int init(struct store *s, const struct store_options *options)
     store_clock_init(s, options);
     store_memory_init(s, options);
     s->started_wall_ms = clock_wall_ms();
+    s->news = store_news_new();
+    if (!s->news)
+        return FG_ENOMEM;
     s->software = strdup(options->software ? options->software : "");
     s->machine = options->machine_id ? strdup(options->machine_id) : NULL;
     s->path = strdup(options->path);
@@ -102,6 +106,7 @@ static void destroy(struct store *s)
     pthread_mutex_destroy(&s->append_lock);
     pthread_mutex_destroy(&s->seen_lock);
     pthread_cond_destroy(&s->closing_cond);
+    store_news_free(s->news);
     free(s->layout_text);
     free(s->software);
     free(s->machine);
@@ -120,6 +125,7 @@ static int begin(struct store *s, struct store_opening *o, struct err_note *note
         err = store_commit(s, store_opening_write, o);
     if (err)
         return err_note(note, err, "%s", s->disk_note.text);
+    store_news_stream(s->news, o->reason, s->side.stream);
     s->side.previous[0] = 0;
     s->side.clean = false;
     err = store_side_write(s->path, &s->side);

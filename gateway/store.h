@@ -212,6 +212,24 @@ void store_uplink_status(struct store *s, size_t uplink, struct store_uplink_sta
 /* Both, of one instant, and with one wait for the disk however many uplinks there are. ret_uplinks has room
  * for all of struct store_options; NULL: without them. */
 void store_status_all(struct store *s, struct store_status *ret, struct store_uplink_status *ret_uplinks);
+
+/* What somebody who looks after the gateway should read in its log; receivers are told by events. */
+enum store_news_kind {
+    STORE_NEWS_SALVAGED,       /* the database was damaged, and what could be read is in a new one now */
+    STORE_NEWS_STREAM,         /* the database was not as it was left, so a new stream has begun */
+    STORE_NEWS_UPLINK_REMOVED, /* an uplink left the configuration, and its records wait no longer */
+};
+struct store_news_item {
+    enum store_news_kind kind;
+    /* SALVAGED: where the damaged database is kept; "": a run before this one set it aside, as
+     * PATH.damaged-TIME. STREAM: the reason, as in the event stream_opened. REMOVED: the uplink's name. */
+    char text[512];
+    char stream[STORE_STREAM_TEXT]; /* STREAM */
+    uint64_t records;               /* SALVAGED: that are there now; REMOVED: that it had not delivered */
+    uint64_t lost; /* SALVAGED: not delivered and gone, of the uplink that lost most; events name them */
+};
+/* The oldest that was not asked for yet. False: nothing; or the disk hangs, after 5 s: ask again. */
+bool store_news(struct store *s, struct store_news_item *ret);
 const struct pulse *store_pulse(const struct store *s);
 
 #endif

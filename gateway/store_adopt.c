@@ -25,6 +25,7 @@ static int init_beside(struct store *d, const struct store *s, struct store_upli
     d->layout_text = s->layout_text;
     d->layout_len = s->layout_len;
     d->started_wall_ms = s->started_wall_ms;
+    d->news = s->news;
     memcpy(d->boot_id, s->boot_id, sizeof d->boot_id);
     d->clock.holds = s->clock.holds;
     d->clock.time = s->clock.time;

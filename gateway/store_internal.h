@@ -170,6 +170,7 @@ struct store {
     struct store_uplink_status *seen_uplinks;
 
     struct store_turn turn;
+    struct store_news *news;
     struct store_db db;
     struct store_side side;
     struct store_clock clock;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "store_clock.h"
+#include "store_news.h"
 #include "store_progress.h"
 
 #define MARK_LATE_MS (3600 * INT64_C(1000)) /* a mark is never older while records come */
@@ -164,9 +165,11 @@ static int on_uplink(struct store *s, sqlite3_stmt *row, void *context)
 
 int store_drop_vanished(struct store *s, size_t uplink)
 {
+    const uint64_t before = s->uplinks[uplink].dropped;
     int err = s->oldest > 1 ? store_progress_drop(s, uplink, 1, s->oldest - 1, LOSS_CORRUPT) : 0;
     for (size_t i = 0; i < s->holes.count && !err; i++)
         err = store_progress_drop(s, uplink, s->holes.ranges[i].first, s->holes.ranges[i].last, LOSS_CORRUPT);
+    store_news_lost(s->news, s->uplinks[uplink].dropped - before);
     return err;
 }
 

@@ -13,6 +13,7 @@
 #include "store_file.h"
 #include "store_group.h"
 #include "store_load.h"
+#include "store_news.h"
 #include "store_record.h"
 #include "store_salvage.h"
 #include "store_salvage_job.h"
@@ -62,6 +63,7 @@ static int open_any(struct store *s, struct store_opening *o, struct err_note *n
                         "store: %s is not a database; it was not touched: choose another path", s->path);
     if (kind == STORE_FILE_NONE && store_salvage_resume(s->path) == 0) {
         o->found.damaged = true;
+        store_news_salvaged(s->news, "");
     } else if (kind == STORE_FILE_NONE) {
         o->found.created = true;
         err = store_db_create(s->path, note);
@@ -279,6 +281,7 @@ static int removed_events(struct store *s)
         buf_add_json(&text, name);
         buf_addf(&text, ",\"waiting\":%lld}", (long long)sqlite3_column_int64(stmt, 1));
         err = add_event(s, &text);
+        store_news_uplink_removed(s->news, name, (uint64_t)sqlite3_column_int64(stmt, 1));
         buf_fini(&text);
     }
     if (!err)

@@ -9,6 +9,7 @@
 #include "store_file.h"
 #include "store_group.h"
 #include "store_load.h"
+#include "store_news.h"
 #include "store_opening.h"
 #include "store_salvage_job.h"
 #include "store_writer.h"
@@ -24,6 +25,8 @@ int store_salvage(struct store *s, uint64_t given, struct buf *ret_kept_as, stru
         err = store_file_set_aside(s->path, clock_wall_ms(), ret_kept_as, note);
     if (!err)
         err = store_file_rename(fresh.data, s->path);
+    if (!err)
+        store_news_salvaged(s->news, ret_kept_as->data);
     buf_fini(&fresh);
     return err;
 }

@@ -262,7 +262,8 @@ static int name_stream(struct salvage *v, const struct store_side *side)
 
 static bool open_source(struct salvage *v, const char *path)
 {
-    /* Read-only: what was set aside stays as it was found. */
+    /* Read-only: but for page 1, which is kept beside it when it was mended, the file stays as it was found.
+     */
     if (sqlite3_open_v2(path, &v->from, SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK)
         return false;
     const char *range = store_schema_statement(STMT_RANGE), *one = store_schema_statement(STMT_ONE);

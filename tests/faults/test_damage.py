@@ -47,8 +47,12 @@ def test_a_database_without_its_first_page_is_saved(stage):
     back_again(stage)
     report = stage.wait_balanced(30)
     assert len(stage.ledger.streams) == 2
-    assert stage.ledger.events("stream_opened")[1]["reason"] == "damaged"
+    opened = stage.ledger.events("stream_opened")[1]
+    assert opened["reason"] == "damaged"
     assert report.dropped == 0
+    (line,) = stage.daemon.lines("FG-STORE-SALVAGED")
+    assert " path=%s " % database(stage) in line and "/%s " % opened["kept_as"] in line and " lost=0:" in line, line
+    assert not stage.daemon.lines("FG-STORE-STREAM"), "told once"
 
 
 def test_what_a_shortened_database_lost_is_named(stage):
@@ -63,6 +67,9 @@ def test_what_a_shortened_database_lost_is_named(stage):
     report = stage.report()
     assert report.dropped == len(report.missing), report.text()
     assert all(e["reason"] == "corrupt" for e in stage.ledger.events("samples_dropped"))
+    (line,) = stage.daemon.lines("FG-STORE-SALVAGED")
+    told = sum(int(e["count"]) for e in stage.ledger.events("samples_dropped"))
+    assert " lost=%d:" % told in line, (line, told)
 
 
 def test_a_log_that_lost_its_last_writes_does_not_use_a_number_twice(stage):
@@ -78,3 +85,5 @@ def test_a_log_that_lost_its_last_writes_does_not_use_a_number_twice(stage):
     report = settle(stage)
     assert not report.errors, report.text()
     assert [e["reason"] for e in stage.ledger.events("stream_opened")] == ["created", "log_cut"]
+    (line,) = stage.daemon.lines("FG-STORE-STREAM")
+    assert " reason=log_cut stream=%s:" % stage.daemon.status()["store"]["stream"] in line, line

@@ -118,6 +118,8 @@ def test_a_removed_uplink_frees_what_only_it_waited_for(stage):
     assert report.dropped == 0
     (removed,) = stage.ledger.events("uplink_removed")
     assert removed["uplink"] == "market" and removed["waiting"] > kept / 2
+    (line,) = stage.daemon.lines("FG-UPLINK-REMOVED")
+    assert "uplink=market waiting=%d:" % removed["waiting"] in line
     assert buffer_bytes(stage) <= MAX_BYTES
 
 

@@ -319,8 +319,16 @@ static void a_removed_uplink_frees_its_records_and_an_event_says_so(void **state
     assert_string_equal(json_string(event, "uplink", ""), "coop");
     assert_int_equal(json_int(event, "waiting", 0), 8);
     cJSON_Delete(event);
+    struct store_news_item news;
+    assert_true(store_news(f->store, &news));
+    assert_int_equal(news.kind, STORE_NEWS_UPLINK_REMOVED);
+    assert_string_equal(news.text, "coop");
+    assert_int_equal(news.records, 8);
+    assert_false(store_news(f->store, &news));
     assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM uplink"), 1);
     assert_int_equal(ask_sql(f->path, "SELECT count(*) FROM waiting WHERE uplink = 2"), 0);
+    fixture_reopen(f);
+    assert_false(store_news(f->store, &news));
     store_batch_fini(&b);
 }
 

@@ -72,6 +72,20 @@ static void a_record_that_vanished_is_told_as_lost(void **state)
     assert_int_equal(status_of(f, 0).dropped, 5);
 }
 
+/* Told once; returns how many records were lost. */
+static uint64_t expect_news(struct fixture *f, uint64_t least)
+{
+    struct store_news_item news;
+    assert_true(store_news(f->store, &news));
+    assert_int_equal(news.kind, STORE_NEWS_SALVAGED);
+    assert_non_null(strstr(news.text, "buffer.db.damaged-"));
+    assert_int_equal(access(news.text, F_OK), 0);
+    assert_true(news.records >= least);
+    uint64_t lost = news.lost;
+    assert_false(store_news(f->store, &news));
+    return lost;
+}
+
 /* After salvaging: the account is whole, the rest is there, a new stream has begun, the damaged file is kept.
  */
 static void expect_salvaged(struct fixture *f, uint64_t appended, uint64_t least)
@@ -83,6 +97,7 @@ static void expect_salvaged(struct fixture *f, uint64_t appended, uint64_t least
     struct store_uplink_status s = status_of(f, 0), other = status_of(f, 1);
     assert_int_equal(s.waiting, 0);
     assert_int_equal(s.dropped, other.dropped);
+    assert_int_equal(expect_news(f, least), s.dropped);
     assert_true(s.dropped >= appended - h.samples);
     if (h.samples > 0)
         assert_string_not_equal(h.first_stream, h.last_stream);
@@ -93,6 +108,8 @@ static void expect_salvaged(struct fixture *f, uint64_t appended, uint64_t least
     assert_int_equal(rest.samples, 10);
     assert_int_equal(rest.told_corrupt, s.dropped);
     assert_int_equal(count_files(f, "buffer.db.damaged-"), 1);
+    struct store_news_item news;
+    assert_false(store_news(f->store, &news));
 }
 
 static void damaged_pages_cost_their_records_and_no_more(void **state)
@@ -247,6 +264,7 @@ static void damage_met_while_running_is_repaired_without_a_stop(void **state)
     assert_int_equal(count_files(f, "buffer.db.damaged-"), 1);
     struct store_uplink_status u = status_of(f, 0);
     assert_true(u.dropped > 0 && u.dropped < 300);
+    assert_int_equal(expect_news(f, 4700), u.dropped);
     struct harvest h = harvest(f);
     assert_int_equal(h.samples, 5010 - 998 - u.dropped);
     fixture_reopen(f);

@@ -27,13 +27,19 @@ static void expect_stream(struct fixture *f, const char *reason, const char *old
 {
     struct store_batch b;
     struct store_status status;
+    struct store_news_item news;
     store_batch_init(&b);
     store_status(f->store, &status);
+    assert_int_equal(store_news(f->store, &news), reason != NULL);
     if (!reason) {
         assert_string_equal(status.stream, old_stream);
         return;
     }
     assert_string_not_equal(status.stream, old_stream);
+    assert_int_equal(news.kind, STORE_NEWS_STREAM);
+    assert_string_equal(news.text, reason);
+    assert_string_equal(news.stream, status.stream);
+    assert_false(store_news(f->store, &news));
     struct store_limits all = {.max_records = 100000, .max_bytes = 10000000};
     uint64_t from = 0;
     int n;
