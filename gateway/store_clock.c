@@ -166,7 +166,8 @@ static uint64_t untrusted_in_group(struct store *s)
         if (head.flags & STORE_FLAG_UNTRUSTED) {
             struct buf ignored = BUF_INIT;
             int64_t then;
-            if (!s->clock.base_known &&
+            /* What was marked before everybody heard that the clock is set is part of what was told. */
+            if (!s->clock.base_known && !s->clock.told &&
                 sample_correct_extra(p, head.extra_len, s->boot_id, &then, &ignored)) {
                 s->clock.base_known = s->clock.dirty = true;
                 s->clock.base_ms = head.ts_ms - then;
@@ -225,7 +226,7 @@ int store_clock_tell(struct store *s)
     buf_fini(&text);
     if (!err) {
         c->tell = c->base_known = false;
-        c->dirty = true;
+        c->told = c->dirty = true;
     }
     return err;
 }
@@ -240,6 +241,7 @@ void store_clock(struct store *s, bool trusted, bool link_up)
         c->set_wall_ms = wall_ms(s);
         c->set_mono_ms = store_clock_mono_ms(s);
     }
+    c->told = c->told && trusted;
     c->tell = trusted && c->base_known;
     c->link_up = link_up;
     if (link_up && !c->link_mono_ms) {

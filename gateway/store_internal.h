@@ -111,6 +111,7 @@ struct store_clock {
     int64_t set_wall_ms, set_mono_ms; /* the same instant, when the time was believed first */
     bool base_known;                  /* there are untrusted records of which clock_set was not told */
     int64_t base_ms;                  /* wall minus mono of the first of them */
+    bool told;                        /* clock_set was, since the time is believed */
     bool tell, dirty;
 };
 

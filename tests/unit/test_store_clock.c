@@ -153,6 +153,39 @@ static void a_clock_that_is_set_corrects_what_waits_once(void **state)
     store_batch_fini(&b);
 }
 
+/* Who measures hears of it a moment later than the store. */
+static void
+what_was_marked_when_the_clock_had_just_been_set_is_corrected_and_tells_nothing_again(void **state)
+{
+    struct fixture *f = *state;
+    struct store_batch b;
+    store_batch_init(&b);
+    fixture_open(f);
+    append_now(f, false);
+    store_clock(f->store, false, true);
+    set_clock(f, true);
+    wait_newest(f, 4); /* clock_set */
+    append_now(f, false);
+    store_clock(f->store, true, true);
+    append_now(f, true);
+    wait_newest(f, 6);
+    store_clock(f->store, true, true);
+    append_now(f, true);
+    wait_newest(f, 7);
+    assert_int_equal(read_all(f, 0, &b), 7);
+    assert_int_equal(b.records[4].ts_ms, TRUE_START + 7000);
+    assert_string_equal(b.records[4].extra, "{\"missed\":3,\"clock\":\"corrected\"}");
+    assert_int_equal(find_events(&b, "clock_set", NULL, NULL), 1);
+    /* A clock that is lost and set again is told of again. */
+    store_clock(f->store, false, true);
+    append_now(f, false);
+    store_clock(f->store, true, true);
+    wait_newest(f, 9);
+    assert_int_equal(read_all(f, 0, &b), 9);
+    assert_int_equal(find_events(&b, "clock_set", NULL, NULL), 2);
+    store_batch_fini(&b);
+}
+
 static void more_than_one_transaction_corrects_is_corrected_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -308,6 +341,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_teardown)
         TEST(records_of_an_unknown_time_wait_and_count_as_waiting),
         TEST(a_clock_that_is_set_corrects_what_waits_once),
+        TEST(what_was_marked_when_the_clock_had_just_been_set_is_corrected_and_tells_nothing_again),
         TEST(more_than_one_transaction_corrects_is_corrected_in_order),
         TEST(after_the_hold_they_go_out_marked_and_never_change),
         TEST(without_a_link_what_comes_after_the_hold_can_still_be_corrected),
