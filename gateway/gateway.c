@@ -16,6 +16,8 @@
 enum { STOP_THREADS_MS = 2500, STOP_MOMENT_MS = 100, KEEP_ID_EVERY_MS = 10000 };
 /* A loose card and a time server that comes and goes change their state all day. */
 static const struct damp_limits DISK_LINES = {6, 4 * 3600000}, CLOCK_LINES = {6, 4 * 3600000};
+/* From here on it is no correction any more: somebody, or a time server, has set another time. */
+enum { CLOCK_STEP_MS = 10000, CLOCK_LOOK_MS = 1000 };
 /* So soon after a disk that hung all loops have come round again. */
 enum { AFTER_STALL_MS = 30000 };
 
@@ -32,6 +34,7 @@ int gateway_new(const struct gateway_options *options, struct gateway **ret, str
     atomic_store(&g->written_per_day, -1);
     const bool trusted = clock_trusted(options->config->clock.trust);
     atomic_store(&g->clock_trusted, trusted);
+    g->wall_less_mono_ms = g->started_wall_ms - g->started_mono_ms;
     g->clock_set = (struct damp_switch){.on = trusted, .said = trusted};
     err_note(note, 0, "%s", "out of memory");
     int err = gateway_build_buses(g, note);
@@ -157,11 +160,30 @@ static bool any_link(struct gateway *g)
     return false;
 }
 
+/* Order, ages and waiting do not go by the wall clock; but whoever reads the times wants to know. */
+static void tell_clock_step(struct gateway *g, bool believed)
+{
+    const int64_t mono = clock_mono_ms(), wall = clock_wall_ms();
+    if (clock_mono_ms() - mono > CLOCK_LOOK_MS)
+        return; /* the machine stood still between the two */
+    const int64_t by = wall - mono - g->wall_less_mono_ms;
+    g->wall_less_mono_ms = wall - mono;
+    if (!believed || llabs(by) < CLOCK_STEP_MS || !damp_allows(&g->step_lines, &CLOCK_LINES, mono))
+        return;
+    damp_take(&g->step_lines, &CLOCK_LINES, mono);
+    log_line(
+        LOG_PRI_WARNING, "FG-CLOCK-STEPPED",
+        "by_ms=%lld: the time was set to another one while it was trusted; nothing is lost and readings keep "
+        "their order, but from now on they carry the new time; look at the time source (timedatectl)",
+        (long long)by);
+}
+
 static void tell_clock_changes(struct gateway *g)
 {
     char changes[DAMP_CHANGES];
     bool now = clock_trusted(g->options.config->clock.trust);
-    atomic_store(&g->clock_trusted, now);
+    bool before = atomic_exchange(&g->clock_trusted, now);
+    tell_clock_step(g, before && now);
     store_clock(g->store, now, any_link(g));
     if (!damp_switch_tell(&g->clock_set, &CLOCK_LINES, now, clock_mono_ms(), changes))
         return;

@@ -51,8 +51,10 @@ struct gateway {
     int64_t started_wall_ms, started_mono_ms;
     const char *late; /* the part that was late at the last look; NULL: none */
     struct damp_switch disk_failing, disk_hangs, clock_set; /* as the log was told */
-    int64_t id_tried_mono_ms; /* when it was tried last to keep an id that was not kept */
-    int64_t stalled_mono_ms;  /* when the disk was seen to hang last; 0: never */
+    struct damp step_lines;
+    int64_t wall_less_mono_ms; /* at the last tick */
+    int64_t id_tried_mono_ms;  /* when it was tried last to keep an id that was not kept */
+    int64_t stalled_mono_ms;   /* when the disk was seen to hang last; 0: never */
     uint64_t queue_dropped;
     struct damp news; /* of the store */
     unsigned news_left_out;

@@ -2,30 +2,42 @@
 /*
  * clock_step - a wall clock that a test can step for one process, without touching the machine's.
  *
- * Preloaded. The file $FG_CLOCK_STEP holds one int64_t: how many milliseconds the clock is off now. Monotonic
- * clocks are left alone, as they are by a real step.
+ * Preloaded. The file $FG_CLOCK_STEP holds two int64_t: how many milliseconds the clock is off now, and what
+ * the kernel and the machine's time service say of it (enum said). Monotonic clocks are left alone, as they
+ * are by a real step.
  */
 #include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/time.h>
+#include <sys/timex.h>
 #include <time.h>
 #include <unistd.h>
 
+enum said { SAID_AS_IT_IS, SAID_UNKNOWN, SAID_SET };
+
+struct hand {
+    int64_t off_ms, said;
+};
+
 static int (*real_gettime)(clockid_t, struct timespec *);
-static const volatile int64_t *off_ms;
+static int (*real_access)(const char *, int);
+static const volatile struct hand *hand;
 
 __attribute__((constructor)) static void find(void)
 {
     *(void **)&real_gettime = dlsym(RTLD_NEXT, "clock_gettime");
+    *(void **)&real_access = dlsym(RTLD_NEXT, "access");
     int fd = open(getenv("FG_CLOCK_STEP"), O_RDONLY | O_CLOEXEC);
-    void *map = mmap(NULL, sizeof *off_ms, PROT_READ, MAP_SHARED, fd, 0);
-    if (real_gettime == NULL || fd < 0 || map == MAP_FAILED)
+    void *map = mmap(NULL, sizeof *hand, PROT_READ, MAP_SHARED, fd, 0);
+    if (real_gettime == NULL || real_access == NULL || fd < 0 || map == MAP_FAILED)
         abort();
     close(fd);
-    off_ms = map;
+    hand = map;
 }
 
 int clock_gettime(clockid_t id, struct timespec *ret)
@@ -34,7 +46,7 @@ int clock_gettime(clockid_t id, struct timespec *ret)
         find(); /* another library's constructor asks before ours ran */
     int rc = real_gettime(id, ret);
     if (rc == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE)) {
-        int64_t ns = ret->tv_sec * INT64_C(1000000000) + ret->tv_nsec + *off_ms * 1000000;
+        int64_t ns = ret->tv_sec * INT64_C(1000000000) + ret->tv_nsec + hand->off_ms * 1000000;
         ret->tv_sec = ns / 1000000000;
         ret->tv_nsec = ns % 1000000000;
     }
@@ -58,4 +70,28 @@ time_t time(time_t *ret)
     if (ret != NULL)
         *ret = t.tv_sec;
     return t.tv_sec;
+}
+
+int adjtimex(struct timex *t)
+{
+    int (*real)(struct timex *);
+    if (hand->said == SAID_AS_IT_IS) {
+        *(void **)&real = dlsym(RTLD_NEXT, "adjtimex");
+        return real(t);
+    }
+    memset(t, 0, sizeof *t);
+    t->status = hand->said == SAID_SET ? STA_PLL : STA_UNSYNC;
+    return hand->said == SAID_SET ? TIME_OK : TIME_ERROR;
+}
+
+/* The time service leaves a file when it has set the clock. */
+int access(const char *path, int mode)
+{
+    if (real_access == NULL)
+        find();
+    if (hand->said == SAID_UNKNOWN && strcmp(path, "/run/systemd/timesync/synchronized") == 0) {
+        errno = ENOENT;
+        return -1;
+    }
+    return real_access(path, mode);
 }

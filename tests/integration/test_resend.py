@@ -1,19 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A receiver that lost its books has what is still stored sent once more, under the same keys."""
 
-import json
-import os
-import socket
-
-
-def ask(stage, **request):
-    """One request to the running gateway."""
-    with socket.socket(socket.AF_UNIX) as line:
-        line.settimeout(10)
-        line.connect(os.path.join(stage.daemon.runtime, "control"))
-        line.sendall(json.dumps({"id": 1, **request}).encode() + b"\n")
-        return json.loads(line.makefile().readline())
-
 
 def test_what_was_delivered_comes_again_with_the_same_keys(stage):
     stage.counter_farm(1)
@@ -22,7 +9,7 @@ def test_what_was_delivered_comes_again_with_the_same_keys(stage):
     stage.wait_balanced()
     stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] == 0)  # the broker's word has come, too
     before = set(stage.ledger.records)
-    answer = ask(stage, command="resend", uplink="province", **{"from": 3, "to": 12})
+    answer = stage.daemon.ask(command="resend", uplink="province", **{"from": 3, "to": 12})
     assert answer == {"id": 1, "ok": True, "count": 10}
     stage.subscriber.wait_until(lambda: stage.report().duplicates >= 10, 20)
     report = stage.report()
@@ -33,5 +20,5 @@ def test_what_was_delivered_comes_again_with_the_same_keys(stage):
 def test_an_uplink_that_is_not_there_is_named(stage):
     stage.counter_farm(1)
     stage.up()
-    answer = ask(stage, command="resend", uplink="nobody", **{"from": 1, "to": 2})
+    answer = stage.daemon.ask(command="resend", uplink="nobody", **{"from": 1, "to": 2})
     assert not answer["ok"] and answer["code"] == "not_found" and "nobody" in answer["error"]

@@ -184,6 +184,14 @@ class Daemon:
         return subprocess.run([*self._program, *argv], capture_output=True, text=True, timeout=seconds, check=False,
                               env=self._env)
 
+    def ask(self, **request):
+        """One request to the running gateway, as its control socket takes them; the answer."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(10)
+            line.connect(os.path.join(self.runtime, "control"))
+            line.sendall(json.dumps({"id": 1, **request}).encode() + b"\n")
+            return json.loads(line.makefile().readline())
+
     def close(self):
         self.kill()
         self._notify.close()

@@ -29,21 +29,35 @@ def sanitizer(binary):
 
 
 class Clock:
-    """The wall clock. It can be stepped; what waits for monotonic time does not notice."""
+    """The wall clock. It can be stepped; what waits for monotonic time does not notice. What the kernel says of it is
+    what this machine's kernel says, until a test says otherwise: lose(), set()."""
 
     library = "clock_step.so"
 
     def __init__(self, path):
         self.env = {"FG_CLOCK_STEP": path}
         with open(path, "wb") as file:
-            file.write(bytes(8))
+            file.write(bytes(16))
             file.flush()
         self._file = open(path, "r+b", buffering=0)  # pylint: disable=consider-using-with
 
     def step(self, ms):
         """How far it is off from now on."""
-        self._file.seek(0)
-        self._file.write(struct.pack("=q", ms))
+        self._put(0, ms)
+
+    def lose(self, ms):
+        """A box that was switched on without a network: it is so far off, and nobody has set it."""
+        self.step(ms)
+        self._put(8, 1)
+
+    def set(self):
+        """A time server was reached. The clock is right first, and is said to be right then."""
+        self.step(0)
+        self._put(8, 2)
+
+    def _put(self, place, number):
+        self._file.seek(place)
+        self._file.write(struct.pack("=q", number))
 
     def close(self):
         self._file.close()
