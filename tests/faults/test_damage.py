@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A damaged or shortened database: measuring goes on, no number is used twice, and what is gone is named."""
 
+import contextlib
 import os
+import sqlite3
 
 PAGE = 4096
 
@@ -87,3 +89,22 @@ def test_a_log_that_lost_its_last_writes_does_not_use_a_number_twice(stage):
     assert [e["reason"] for e in stage.ledger.events("stream_opened")] == ["created", "log_cut"]
     (line,) = stage.daemon.lines("FG-STORE-STREAM")
     assert " reason=log_cut stream=%s:" % stage.daemon.status()["store"]["stream"] in line, line
+
+
+def test_a_large_damaged_database_is_saved_beside_the_work(stage):
+    """More than is saved at once: readings go on from memory meanwhile, then everything arrives under its own key."""
+    filled(stage)
+    stage.daemon.stop()
+    with contextlib.closing(sqlite3.connect(database(stage))) as db, db:
+        db.execute("CREATE TABLE ballast(bytes)")
+        db.execute("INSERT INTO ballast VALUES(zeroblob(?))", (10 << 20,))
+    with open(database(stage), "r+b") as file:
+        file.write(os.urandom(PAGE))
+    back_again(stage)
+    stage.daemon.wait_for_status(lambda s: s["store"]["durable"], 60, "a saved database")
+    report = stage.wait_balanced(30)
+    assert report.dropped == 0
+    assert [e["reason"] for e in stage.ledger.events("stream_opened")] == ["created", "damaged"]
+    assert [e["kept_as"][:18] for e in stage.ledger.events("disk_recovered")] == ["buffer.db.damaged-"]
+    (line,) = stage.daemon.lines("FG-STORE-SALVAGED")
+    assert " path=%s " % database(stage) in line and " lost=0:" in line, line

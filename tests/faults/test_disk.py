@@ -108,16 +108,22 @@ def test_a_gateway_without_an_id_starts_on_a_full_disk_and_keeps_the_one_it_made
     assert stage.daemon.wait_for_status(lambda s: True, 5, "a status")["gateway"] == first
 
 
+def freeze(stage, card):
+    """Whatever becomes of the test, the card thaws before the daemon is killed: until then nothing can end it."""
+    stage.ends.callback(card.thaw)
+    card.freeze()
+
+
 def test_a_disk_that_stands_still_stops_neither_polls_nor_status_nor_watchdog_and_is_named(stage):
     card = mounted(stage, Card(stage.state_dir, stage.path("card")))
     stage.counter_farm(2)
     stage.up(every="200ms")
     stage.subscriber.sample("counter-1")
-    card.freeze()
+    freeze(stage, card)
     line = stage.daemon.wait_for_log("FG-STORE-HANGS", 30)
     assert "path=" + stage.state_dir in line and "dmesg" in line
-    before, fed, served = stage.daemon.status(), stage.daemon.watchdog_fed(), stage.farm.ledger.count()
-    assert before["store"]["stalled_ms"] >= 5000
+    before = stage.daemon.wait_for_status(lambda s: s["store"]["stalled_ms"] >= 5000, 20, "a status that says so")
+    fed, served = stage.daemon.watchdog_fed(), stage.farm.ledger.count()
     # Longer than a loop may usually take: uplinks wait for the disk, and are not blamed for it.
     now = stage.daemon.wait_for_status(lambda s: s["store"]["stalled_ms"] > 36000, 120, "a status that goes on")
     assert now["store"]["newest"] == before["store"]["newest"] and now["ts"] > before["ts"] + 20000
@@ -146,7 +152,7 @@ def test_what_a_disk_that_stands_still_keeps_out_is_counted(stage):
         config_file.uplink(stage.broker.url, batch={"max_delay": "200ms"})]))
     stage.start_daemon()
     stage.subscriber.sample("one-1")
-    card.freeze()
+    freeze(stage, card)
     begin = stage.farm.ledger.count()
     stage.farm.ledger.wait_for(lambda served: served.count() > begin + 3000, 60, "answers that no queue holds")
     card.thaw()

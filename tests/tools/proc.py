@@ -97,10 +97,10 @@ class Child:
         self.signal(signal.SIGCONT)
 
     def kill(self):
-        """kill -9; returns when it is gone."""
+        """kill -9; returns when it is gone. Who waits for a disk that hangs cannot be killed."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait()
+            self.wait(60)
 
     def wait(self, seconds):
         """The exit code; AssertionError after the deadline."""
