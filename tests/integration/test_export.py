@@ -90,6 +90,7 @@ def start_without_broker(stage, **changes):
 def test_an_export_beside_the_running_daemon_holds_what_was_served(stage):
     stage.standard_farm()
     stage.farm.add_device("grid", "pumphouse", 2, "eastron-sdm120")
+    stage.watch_machine()
     begin = now_ms()
     start_without_broker(stage, every="100ms")
     seen = []
