@@ -265,6 +265,7 @@ static int run_gateway(const struct run_options *o, struct run_config *rc, const
         .runtime_dir = o->runtime_dir,
         /* Thousands of gateways lose a broker in the same second: they return spread over 20 s. */
         .first_retry_max_ms = time_of("FG_FIRST_RETRY_MAX_MS", UPLINK_BACKOFF_LOST_MS),
+        .refusal_first_ms = time_of("FG_REFUSAL_FIRST_MS", 0),
         .return_every_ms = time_of("FG_RETURN_EVERY_MS", 0),
     };
     struct gateway *g = NULL;

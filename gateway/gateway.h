@@ -28,6 +28,7 @@ struct gateway_options {
     const char *state_dir;
     const char *runtime_dir;    /* for the control socket; NULL: none */
     int64_t first_retry_max_ms; /* of uplinks after losing a link */
+    int64_t refusal_first_ms;   /* of uplinks after a refused message; 0: the usual */
     int64_t return_every_ms;    /* of uplinks on another than their first url; 0: as usual */
 };
 

@@ -272,6 +272,7 @@ static int build_uplink(struct gateway *g, size_t index, struct uplink **ret, st
         .live_depth = enabled_devices(c) + 1,
         .puback_timeout_ms = PUBACK_TIMEOUT_MS,
         .first_retry_max_ms = g->options.first_retry_max_ms,
+        .refusal_first_ms = g->options.refusal_first_ms,
         .return_every_ms = g->options.return_every_ms,
         .config_state = g->options.config_state,
         .state_dir = g->options.state_dir,

@@ -51,6 +51,7 @@ struct uplink_options {
     int64_t puback_timeout_ms;  /* 30 s */
     int64_t first_retry_max_ms; /* 30 s: the first retry after a lost link is uniform in 0..this, so that a
                                  * fleet does not come back in one moment */
+    int64_t refusal_first_ms;   /* the first pause after a refused message; 0: 5 s */
     int64_t return_every_ms;    /* at least so long between attempts to return to the first url; 0: 10 min */
     const char *config_state;   /* "current" or "fallback" */
     const char *state_dir;      /* where the connection counter is kept */

@@ -131,9 +131,10 @@ static void learn_swell(struct uplink_send *s, enum uplink_lane lane, size_t cou
 }
 
 int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from, uint64_t to,
-                     size_t max_bytes, struct uplink_flight *ret)
+                     size_t max_records, size_t max_bytes, struct uplink_flight *ret)
 {
     const size_t limit = payload_limit(s, s->lane_topic[lane]);
+    const size_t most = s->options->batch_samples;
     const struct layout *layout;
     const struct buf *out = &s->payload;
 
@@ -142,7 +143,7 @@ int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from
     if (s->max_refused > 0 && max_bytes > s->max_refused)
         max_bytes = s->max_refused;
     const struct store_limits limits = {
-        .max_records = s->options->batch_samples,
+        .max_records = max_records > 0 && max_records < most ? max_records : most,
         .max_bytes = (size_t)((double)max_bytes / s->swell[lane]) + 1,
     };
     int n = store_read(s->options->store, s->options->store_index, from, to, &limits, &s->batch);
@@ -171,6 +172,12 @@ int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from
     if (err == FG_ERANGE && count == 1)
         return FG_EFULL;
     return err < 0 ? err : (int)count;
+}
+
+bool uplink_send_has(struct uplink_send *s, uint64_t from, uint64_t to)
+{
+    const struct store_limits one = {.max_records = 1, .max_bytes = 1};
+    return store_read(s->options->store, s->options->store_index, from, to, &one, &s->batch) != 0;
 }
 
 /* The texts of the layouts, one after the other in one buffer; layouts whose text is lost are left out. */

@@ -43,11 +43,14 @@ struct uplink_send_facts {
 int uplink_send_init(struct uplink_send *s, const struct uplink_options *options, struct mqtt *mqtt);
 void uplink_send_fini(struct uplink_send *s);
 
-/* Publishes what is undelivered in from..to, as far as one message of at most max_bytes carries it; a single
+/* Publishes what is undelivered in from..to, as far as one message of at most max_records (0: as
+ * configured) and max_bytes carries it; a single
  * record may be longer. Returns how many records, with everything but the lane and the deadline filled into
  * ret; 0: there is nothing. FG_EFULL: ret names the one record that the broker cannot take. */
 int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from, uint64_t to,
-                     size_t max_bytes, struct uplink_flight *ret);
+                     size_t max_records, size_t max_bytes, struct uplink_flight *ret);
+/* Whether something undelivered is in from..to, or the store cannot tell. */
+bool uplink_send_has(struct uplink_send *s, uint64_t from, uint64_t to);
 /* Both return the payload's length. */
 int uplink_send_birth(struct uplink_send *s, uint32_t *ret_token);
 int uplink_send_state(struct uplink_send *s, bool online, uint64_t connection, uint32_t *ret_token);

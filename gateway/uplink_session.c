@@ -6,11 +6,6 @@
 #include "clock.h"
 #include "log.h"
 
-enum {
-    HOLD_FIRST_MS = 5 * 1000, /* after a refusal */
-    HOLD_LAST_MS = 60 * 1000,
-};
-
 int uplink_session_init(struct uplink_session *s, const struct uplink_options *options,
                         struct uplink_voice *voice, struct mqtt *mqtt)
 {
@@ -19,6 +14,7 @@ int uplink_session_init(struct uplink_session *s, const struct uplink_options *o
     s->voice = voice;
     s->mqtt = mqtt;
     s->unheard.options = options;
+    uplink_refusal_init(&s->refusal, options->refusal_first_ms);
     uplink_pace_init(&s->pace, options->batch_bytes, options->max_rate, clock_mono_ms());
     int err = uplink_command_init(&s->command, options);
     if (err == 0)
@@ -70,8 +66,7 @@ void uplink_session_open(struct uplink_session *s, const struct mqtt_event *conn
     s->send.max_packet = connected->max_packet;
     s->send.max_refused *= 2; /* perhaps the broker takes more by now */
     s->connection = connection;
-    for (size_t i = 0; i < UPLINK_LANES; i++)
-        s->lanes[i].hold_mono_ms = s->lanes[i].hold_step_ms = 0;
+    uplink_refusal_open(&s->refusal);
     s->birth = (struct uplink_notice){.due_mono_ms = now, .said_reason = s->birth.said_reason};
     s->state = (struct uplink_notice){.due_mono_ms = now, .said_reason = s->state.said_reason};
     uplink_send_facts(&s->send, &s->facts);
@@ -100,17 +95,18 @@ static void send_replies(struct uplink_session *s)
 
 static void hold(struct uplink_session *s, enum uplink_lane lane, int64_t ms)
 {
-    s->lanes[lane].hold_mono_ms = clock_mono_ms() + ms;
-    uplink_session_wake_by(s, s->lanes[lane].hold_mono_ms);
+    uplink_refusal_hold(&s->refusal, lane, clock_mono_ms() + ms);
 }
 
 /* Whether the lane may send now; otherwise sees to it that we wake when it may. */
 static bool lane_open(struct uplink_session *s, enum uplink_lane lane, int64_t now)
 {
-    if (now < s->lanes[lane].hold_mono_ms) {
-        uplink_session_wake_by(s, s->lanes[lane].hold_mono_ms);
+    if (now < s->refusal.lanes[lane].hold_mono_ms) {
+        uplink_session_wake_by(s, s->refusal.lanes[lane].hold_mono_ms);
         return false;
     }
+    if (uplink_refusal_is_doubtful(&s->refusal, lane) && s->window.lane_messages[lane] > 0)
+        return false;
     if (uplink_session_in_flight(s) >= s->most_in_flight || !uplink_window_has_slot(&s->window, lane))
         return false;
     /* While the birth is under way nothing can be learnt about the link, and live waits behind enough. */
@@ -134,25 +130,34 @@ static bool has_company(struct uplink_session *s, uint64_t records, int64_t now)
     return false;
 }
 
-static void log_oversized(struct uplink_session *s, const struct uplink_flight *f)
+static void log_given_up(struct uplink_session *s, const struct uplink_flight *f, int reason)
 {
     char name[UPLINK_VOICE_WHO];
+    const char *topic = s->send.lane_topic[f->lane];
     if (!uplink_voice_take(s->voice))
         return;
-    log_line(
-        LOG_PRI_ERROR, "FG-LINK-REFUSED",
-        "uplink=%s topic=%s seq=%llu bytes=%zu: this record alone is larger than the broker takes and is "
-        "dropped for this uplink; ask the broker's operator to allow larger messages",
-        uplink_voice_who(s->voice, name), s->send.lane_topic[f->lane], (unsigned long long)f->first,
-        f->bytes);
+    if (reason == UPLINK_PACKET_TOO_LARGE)
+        log_line(LOG_PRI_ERROR, "FG-LINK-REFUSED",
+                 "uplink=%s topic=%s seq=%llu bytes=%zu: this record alone is larger than the broker takes "
+                 "and is dropped for this uplink; ask the broker's operator to allow larger messages",
+                 uplink_voice_who(s->voice, name), topic, (unsigned long long)f->first, f->bytes);
+    else
+        log_line(LOG_PRI_ERROR, "FG-LINK-REFUSED",
+                 "uplink=%s topic=%s seq=%llu reason=%d: the broker refuses this one record again and again "
+                 "and takes what comes beside it: %s; it is dropped for this uplink; ask the broker's "
+                 "operator which rule it breaks",
+                 uplink_voice_who(s->voice, name), topic, (unsigned long long)f->first, reason,
+                 mqtt_reason_text(reason));
 }
 
-/* A record that the broker can never take is accounted for, so that it does not hold up the others. */
-static bool drop_oversized(struct uplink_session *s, const struct uplink_flight *f)
+/* A record that the broker never takes is accounted for, so that it does not hold up the others. */
+static bool give_up(struct uplink_session *s, const struct uplink_flight *f, int reason)
 {
-    log_oversized(s, f);
-    s->refused++;
-    return store_refused(s->options->store, s->options->store_index, f->first, f->last) == 0;
+    if (store_refused(s->options->store, s->options->store_index, f->first, f->last) < 0)
+        return false;
+    log_given_up(s, f, reason);
+    uplink_refusal_forget(&s->refusal, f->first, f->last);
+    return true;
 }
 
 static void sent(struct uplink_session *s, struct uplink_flight *f, uint64_t to)
@@ -161,37 +166,99 @@ static void sent(struct uplink_session *s, struct uplink_flight *f, uint64_t to)
     f->deadline_mono_ms = uplink_notice_answer_by(s, f->sent_mono_ms);
     uplink_window_sent(&s->window, f);
     uplink_pace_sent(&s->pace, f->lane, f->bytes);
-    if (f->lane == UPLINK_LIVE && f->last >= to)
+    if (f->lane == UPLINK_LIVE && !f->apart && f->last >= to)
         s->live_since_mono_ms = 0;
+}
+
+/* Sends one message out of from..to; false when nothing came of it. */
+static bool send_range(struct uplink_session *s, enum uplink_lane lane, uint64_t from, uint64_t to,
+                       struct uplink_suspect *suspect)
+{
+    struct uplink_flight f;
+    const size_t most = suspect ? 0 : s->refusal.lanes[lane].most_records;
+    int n = uplink_send_data(&s->send, lane, from, to, most, uplink_pace_message(&s->pace, lane), &f);
+    f.lane = lane;
+    f.apart = suspect != NULL;
+    if (n > 0) {
+        sent(s, &f, to);
+        uplink_refusal_sent(&s->refusal, lane, suspect);
+        return true;
+    }
+    if (n == 0) {
+        if (suspect)
+            uplink_refusal_forget(&s->refusal, from, to);
+        else
+            uplink_window_empty(&s->window, lane, to);
+        if (lane == UPLINK_LIVE && !suspect)
+            s->live_since_mono_ms = 0;
+        return true;
+    }
+    if (n == FG_EFULL) {
+        s->refused++;
+        if (give_up(s, &f, UPLINK_PACKET_TOO_LARGE))
+            return true;
+    }
+    hold(s, lane, UPLINK_STORE_RETRY_MS);
+    return false;
+}
+
+/* The next range of the lane that holds no suspect; false when it has none now. */
+static bool next_range(struct uplink_session *s, enum uplink_lane lane, uint64_t newest, uint64_t *ret_from,
+                       uint64_t *ret_to)
+{
+    while (uplink_window_next(&s->window, lane, newest, ret_from, ret_to)) {
+        uint64_t end = uplink_refusal_clip(&s->refusal, *ret_from, ret_to);
+        if (end == 0)
+            return true;
+        uplink_window_empty(&s->window, lane, end < *ret_to ? end : *ret_to);
+    }
+    return false;
+}
+
+static bool send_next(struct uplink_session *s, enum uplink_lane lane, uint64_t newest)
+{
+    uint64_t from, to;
+    if (!next_range(s, lane, newest, &from, &to))
+        return false;
+    if (lane == UPLINK_LIVE && !has_company(s, to - from + 1, clock_mono_ms()))
+        return false;
+    return send_range(s, lane, from, to, NULL);
+}
+
+/* What is left of the backlog when all else has gone has nothing beside it that the broker could take: the
+ * live lane has. */
+static bool is_alone(struct uplink_session *s, enum uplink_lane lane, uint64_t newest)
+{
+    uint64_t from, to;
+    if (lane != UPLINK_BACKLOG || s->window.live_from > newest || s->window.lane_messages[lane] > 0)
+        return false;
+    while (next_range(s, lane, newest, &from, &to)) {
+        if (uplink_send_has(&s->send, from, to))
+            return false;
+        uplink_window_empty(&s->window, lane, to);
+    }
+    return true;
+}
+
+static bool send_suspect(struct uplink_session *s, enum uplink_lane lane, uint64_t newest)
+{
+    const int64_t now = clock_mono_ms();
+    struct uplink_suspect *q = uplink_refusal_due(&s->refusal, lane, now, &s->wake_mono_ms);
+    if (!q)
+        return false;
+    if (is_alone(s, lane, newest) && uplink_refusal_to_live(&s->refusal, q, now))
+        return true;
+    return send_range(s, lane, q->first, q->last, q);
 }
 
 /* Sends one message of the lane; false when it has none, or none now. */
 static bool send_one(struct uplink_session *s, enum uplink_lane lane, uint64_t newest)
 {
-    const int64_t now = clock_mono_ms();
-    struct uplink_flight f;
-    uint64_t from, to;
-
-    if (!lane_open(s, lane, now) || !uplink_window_next(&s->window, lane, newest, &from, &to))
+    if (!lane_open(s, lane, clock_mono_ms()))
         return false;
-    if (lane == UPLINK_LIVE && !has_company(s, to - from + 1, now))
-        return false;
-    int n = uplink_send_data(&s->send, lane, from, to, uplink_pace_message(&s->pace, lane), &f);
-    f.lane = lane;
-    if (n > 0) {
-        sent(s, &f, to);
-        return true;
-    }
-    if (n == 0) {
-        uplink_window_empty(&s->window, lane, to);
-        if (lane == UPLINK_LIVE)
-            s->live_since_mono_ms = 0;
-        return true;
-    }
-    if (n == FG_EFULL && drop_oversized(s, &f))
-        return true;
-    hold(s, lane, UPLINK_STORE_RETRY_MS);
-    return false;
+    if (s->refusal.lanes[lane].others_turn)
+        return send_next(s, lane, newest) || send_suspect(s, lane, newest);
+    return send_suspect(s, lane, newest) || send_next(s, lane, newest);
 }
 
 /* Records that are undelivered, not in flight and behind the cursors: somebody asked for them to be sent
@@ -253,16 +320,16 @@ void uplink_session_acked(struct uplink_session *s, uint32_t token, int reason)
     s->useful = true;
     s->messages++;
     s->bytes += f.bytes;
-    s->lanes[f.lane] = (struct uplink_lane_state){0};
+    uplink_refusal_taken(&s->refusal, &f, now);
     uplink_unheard_acked(&s->unheard, &f, s->send.lane_topic[f.lane], reason);
     /* Without memory to note it the records stay undelivered and look_back() finds them: not at once, or they
      * would be sent for ever. */
     if (store_delivered(s->options->store, s->options->store_index, f.first, f.last) < 0)
-        hold(s, f.lane, HOLD_LAST_MS);
+        hold(s, f.lane, UPLINK_REFUSAL_LAST_MS);
     uplink_pace_acked(&s->pace, f.lane, f.sent_mono_ms, now, f.bytes, f.records);
 }
 
-/* One line per reason, until the topic is taken again. */
+/* One line per reason, until all that was refused on the topic is taken or given up. */
 static void log_refused(struct uplink_session *s, const char *topic, int reason, int *said)
 {
     char name[UPLINK_VOICE_WHO];
@@ -275,23 +342,19 @@ static void log_refused(struct uplink_session *s, const char *topic, int reason,
         uplink_voice_who(s->voice, name), topic, reason, mqtt_reason_text(reason), s->options->topic);
 }
 
-static int64_t longer(int64_t step_ms)
-{
-    if (step_ms == 0)
-        return HOLD_FIRST_MS;
-    return step_ms * 2 < HOLD_LAST_MS ? step_ms * 2 : HOLD_LAST_MS;
-}
-
 /* Shorter messages from now on; a single record cannot get shorter. */
 static void too_large(struct uplink_session *s, const struct uplink_flight *f)
 {
     if (f->records > 1) {
         s->send.max_refused = f->bytes / 2;
-        uplink_window_rewind(&s->window, f->first);
-    } else if (!drop_oversized(s, f)) {
-        uplink_window_rewind(&s->window, f->first);
-        hold(s, f->lane, HOLD_FIRST_MS);
+    } else {
+        s->refused++;
+        if (give_up(s, f, UPLINK_PACKET_TOO_LARGE))
+            return;
+        hold(s, f->lane, s->refusal.first_ms);
     }
+    uplink_refusal_forget(&s->refusal, f->first, f->last);
+    uplink_window_rewind(&s->window, f->first);
 }
 
 void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason)
@@ -311,15 +374,14 @@ void uplink_session_refused(struct uplink_session *s, uint32_t token, int reason
         too_large(s, &f);
         return;
     }
-    struct uplink_lane_state *lane = &s->lanes[f.lane];
+    uint64_t again;
     s->refused++;
-    log_refused(s, s->send.lane_topic[f.lane], reason, &lane->said_reason);
-    uplink_window_rewind(&s->window, f.first);
-    /* Several messages refused in one go count as one: the topic is the trouble, not the message. */
-    if (clock_mono_ms() >= lane->hold_mono_ms) {
-        lane->hold_step_ms = longer(lane->hold_step_ms);
-        hold(s, f.lane, lane->hold_step_ms);
-    }
+    log_refused(s, s->send.lane_topic[f.lane], reason, &s->refusal.lanes[f.lane].said_reason);
+    enum uplink_verdict verdict = uplink_refusal_refused(&s->refusal, &f, reason, clock_mono_ms(), &again);
+    if (again > 0)
+        uplink_window_rewind(&s->window, again);
+    if (verdict == UPLINK_REFUSAL_PROVEN)
+        give_up(s, &f, reason);
 }
 
 bool uplink_session_overdue(const struct uplink_session *s, int64_t now_mono_ms)

@@ -5,7 +5,8 @@
  * Threads    The uplink's thread.
  * Ownership  uplink_session_init()/uplink_session_fini(), also after a failed init; options, voice and mqtt
  *            are lent.
- * Errors     FG_ENOMEM from init. What the broker refuses is tried again later and logged once per reason.
+ * Errors     FG_ENOMEM from init. What the broker refuses is logged once per reason and comes again, split
+ *            if need be; a single record is given up only as uplink_refusal.h says, or when it is too large.
  *
  * A record is reported to the store as delivered when its message is acknowledged, and in no other case. What
  * was in flight when the connection ended is undecided and is read from the store again.
@@ -16,6 +17,7 @@
 #include "uplink_command.h"
 #include "uplink_notice.h"
 #include "uplink_pace.h"
+#include "uplink_refusal.h"
 #include "uplink_send.h"
 #include "uplink_twin.h"
 #include "uplink_unheard.h"
@@ -27,12 +29,6 @@ enum {
     UPLINK_PACKET_TOO_LARGE = 149, /* the reason of MQTT 5 */
 };
 
-struct uplink_lane_state {
-    int64_t hold_mono_ms; /* nothing is sent before */
-    int64_t hold_step_ms;
-    int said_reason;
-};
-
 struct uplink_session {
     const struct uplink_options *options;
     struct uplink_voice *voice;
@@ -40,7 +36,7 @@ struct uplink_session {
     struct uplink_send send;
     struct uplink_window window;
     struct uplink_pace pace;
-    struct uplink_lane_state lanes[UPLINK_LANES];
+    struct uplink_refusal refusal;
     struct uplink_command command;
     struct uplink_unheard unheard;
     struct uplink_twin twin;

@@ -102,7 +102,7 @@ void uplink_window_sent(struct uplink_window *w, const struct uplink_flight *fli
     w->flights[w->in_flight++] = *flight;
     w->lane_messages[flight->lane]++;
     w->lane_bytes[flight->lane] += flight->bytes;
-    if (flight->last >= w->cursor[flight->lane])
+    if (!flight->apart && flight->last >= w->cursor[flight->lane])
         w->cursor[flight->lane] = flight->last + 1;
 }
 

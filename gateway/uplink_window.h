@@ -28,6 +28,7 @@ enum uplink_lane { UPLINK_LIVE, UPLINK_BACKLOG };
 struct uplink_flight {
     uint32_t token;
     enum uplink_lane lane;
+    bool apart;           /* from the cursor: it was refused before */
     uint64_t first, last; /* every undelivered record from first to last is in the message */
     size_t records;
     size_t bytes;
