@@ -135,7 +135,7 @@ $(B)/bench/%: tests/bench/%.c $(B)/settings
 FILL := $(B)/tools/fill_store
 
 # Loaded before the program in a test: tests/tools/preload.py. No sanitizer is in them: its runtime must come first.
-PRELOADS := $(B)/faults/clock_step.so $(B)/faults/resolver.so
+PRELOADS := $(patsubst %,$(B)/faults/%.so,clock_step disk_error resolver)
 $(PRELOADS): $(B)/faults/%.so: tests/faults/%.c $(B)/settings
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) -std=gnu11 $(WARN) -O1 -g -fPIC -shared -o $@ $< -ldl

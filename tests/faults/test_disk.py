@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """The disk fills up, stands still, or is found so at the start: measuring and sending go on, and the books say the rest."""
 
+import errno
 import math
 import re
 
 import pytest
 
 import settings as config_file
+from preload import DiskError
+from witness import now_ms
 from world import Card, Disk
 
 
@@ -53,6 +56,81 @@ def test_a_disk_that_fills_up_delays_nothing_and_costs_nothing(stage):
     late = [r for r in stage.ledger.samples() if r.lane == "live" and r.body["ts"] > began
             and r.arrived_ms - r.body["ts"] > 5000]
     assert not late, late[:3]
+
+
+def late_live(stage, began):
+    """Live readings of the time since then that took much longer than the machine did."""
+    return [r.body for r in stage.ledger.samples() if r.lane == "live" and r.body["ts"] > began
+            and r.arrived_ms - r.body["ts"] - stage.witness.held_ms(r.body["ts"], r.arrived_ms) > 5000]
+
+
+def goes_on(stage, polls=30):
+    """The sensors are asked, and what they say arrives."""
+    served = stage.farm.ledger.count()
+    stage.farm.ledger.wait_for(lambda book: book.count() >= served + polls, 60)
+    stage.subscriber.sample("counter-1", 20, since_ms=stage.farm.ledger.answers()[-1].ts + 1)
+
+
+@pytest.mark.parametrize("error", ["EIO", "EROFS"])
+def test_a_disk_that_fails_under_a_running_gateway_delays_nothing_and_costs_nothing(stage, error):
+    stage.watch_machine()
+    disk = DiskError(stage.path("disk-error"), stage.state_dir)
+    stage.ends.callback(disk.close)
+    stage.counter_farm(2)
+    stage.start_broker()
+    stage.subscribe()
+    stage.configure(every="100ms")
+    stage.start_daemon(preload=[disk])
+    stage.subscriber.sample("counter-1", 20)
+    began = now_ms()
+    disk.answer(getattr(errno, error))
+    stage.subscriber.wait_for(in_memory, 30, "a reading from memory")
+    goes_on(stage)
+    assert disk.refused() > 0
+    assert len(stage.daemon.lines("FG-STORE-FAILING")) == 1 and not stage.daemon.lines("FG-STORE-OK")
+    assert stage.daemon.status()["store"]["failing"]
+    disk.answer(0)
+    stage.daemon.wait_for_status(lambda s: s["store"]["durable"], 30, "the disk in use again")
+    stage.daemon.wait_for_log("FG-STORE-OK", 10)
+    report = stage.wait_balanced(30)
+    assert report.dropped == 0 and reasons(stage) == ["created", "disk_failing"]
+    recovered, = stage.ledger.events("disk_recovered")
+    assert began - 1000 <= recovered["since"] <= now_ms()
+    assert len(stage.daemon.lines("FG-STORE-FAILING")) == len(stage.daemon.lines("FG-STORE-OK")) == 1
+    assert not late_live(stage, began), late_live(stage, began)[:3]
+    code, _ = stage.daemon.stop()
+    assert code == 0 and not stage.daemon.lines("FG-STOP-LOSS")
+
+
+def test_a_card_that_the_kernel_makes_read_only_stops_neither_polls_nor_delivery(stage):
+    stage.watch_machine()
+    card = mounted(stage, Card(stage.state_dir, stage.path("card")))
+    stage.counter_farm(2)
+    stage.up(every="100ms")
+    stage.subscriber.sample("counter-1")
+    began = now_ms()
+    refused = card.break_down()
+    if refused:
+        pytest.skip(refused)
+    stage.subscriber.wait_for(in_memory, 30, "a reading from memory")
+    goes_on(stage)
+    assert len(stage.daemon.lines("FG-STORE-FAILING")) == 1 and not stage.daemon.lines("FG-STORE-OK")
+    report = stage.wait_balanced(30)
+    assert report.dropped == 0 and not late_live(stage, began), late_live(stage, began)[:3]
+    # The box is started again, and the card takes readings once more.
+    code, _ = stage.daemon.stop()
+    assert code == 0 and len(stage.daemon.lines("FG-STOP-LOSS")) == 1
+    card.mount_anew()
+    stage.farm.ledger.unseal()
+    stage.start_daemon()
+    stage.subscriber.sample("counter-1", 20, since_ms=stage.farm.ledger.answers()[-1].ts + 1)
+    report = stage.wait_balanced(30)
+    assert report.dropped == 0
+    stage.daemon.wait_for_status(lambda s: s["store"]["durable"] and not s["store"]["failing"], 10, "a card that works")
+    assert reasons(stage)[:2] == ["created", "disk_failing"], reasons(stage)
+    told, = stage.ledger.events("restarted")
+    of_memory = [r.body["ts"] for r in stage.ledger.samples() if stage.ledger.streams[r.stream].in_memory]
+    assert told["last_committed_ts"] <= min(of_memory) and max(of_memory) <= told["started_ts"]
 
 
 def test_a_stop_on_a_full_disk_says_how_much_is_lost_and_the_next_start_what_went_with_it(stage):

@@ -192,6 +192,21 @@ class Card:
         self.thaw()
         subprocess.run(["umount", "-l", self._folder], check=True)
 
+    def break_down(self):
+        """An I/O error, as the kernel takes it with errors=remount-ro: read-only from now on, whoever has files open. It
+        does not come back before it is mounted anew. An error text, or None."""
+        done = subprocess.run(["mount", "-o", "remount,abort", self._folder], capture_output=True, text=True, check=False)
+        try:
+            with open(os.path.join(self._folder, "probe"), "wb"):
+                return "it cannot be made read-only here: " + done.stderr.strip()
+        except OSError:
+            return None
+
+    def mount_anew(self):
+        """What a restart of the box does. Nobody may have a file open."""
+        subprocess.run(["umount", self._folder], check=True)
+        subprocess.run(["mount", "-o", "loop", self._image, self._folder], check=True)
+
     def freeze(self):
         subprocess.run(["fsfreeze", "-f", self._folder], check=True)
         self._frozen = True

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""preload - the clock and the name server as one process sees them, in the hand of a test.
+"""preload - the clock, the disk and the name server as one process sees them, in the hand of a test.
 
-Each part is a library that is loaded before the program (tests/faults/clock_step.c, resolver.c) and the environment that
-it reads. A sanitizer's runtime must be loaded before either: program() sees to it.
+Each part is a library that is loaded before the program (tests/faults/clock_step.c, disk_error.c, resolver.c) and the
+environment that it reads. A sanitizer's runtime must be loaded before either: program() sees to it.
 """
 
 import os
@@ -58,6 +58,32 @@ class Clock:
     def _put(self, place, number):
         self._file.seek(place)
         self._file.write(struct.pack("=q", number))
+
+    def close(self):
+        self._file.close()
+
+
+class DiskError:
+    """The disk that a folder is on. It can be read; everything else it may answer with an error."""
+
+    library = "disk_error.so"
+
+    def __init__(self, path, folder):
+        self.env = {"FG_DISK_ERROR": path, "FG_DISK_FOLDER": folder}
+        with open(path, "wb") as file:
+            file.write(bytes(16))
+            file.flush()
+        self._file = open(path, "r+b", buffering=0)  # pylint: disable=consider-using-with
+
+    def answer(self, code):
+        """With this errno, from now on; 0: it works again."""
+        self._file.seek(0)
+        self._file.write(struct.pack("=q", code))
+
+    def refused(self):
+        """How often so far."""
+        self._file.seek(8)
+        return struct.unpack("=q", self._file.read(8))[0]
 
     def close(self):
         self._file.close()
