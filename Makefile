@@ -53,7 +53,7 @@ export LC_ALL := C.UTF-8
 unexport LANGUAGE
 # These tests wait most of their time, so more of them than cores run side by side.
 WORKERS ?= 4
-PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5 -n $(WORKERS)
+PYTEST := $(PYTHON) -m pytest -p no:cacheprovider -q -rfE --durations=5 -n $(WORKERS)
 
 .PHONY: all
 all: $(B)/fieldgate $(CATALOGS) ## build the program and its translations
@@ -331,7 +331,7 @@ SYSTEM_CACHE ?= $(CURDIR)/build/system
 test-systemd: deb ## the Debian package on a real Debian with a real systemd: qemu, no root, minutes
 	@tests/tools/install_packages.sh system
 	@echo "== the package on a Debian box of its own"
-	@SYSTEM_CACHE=$(SYSTEM_CACHE) $(PYTHON) -m pytest -p no:cacheprovider -v -ra --durations=5 tests/system
+	@SYSTEM_CACHE=$(SYSTEM_CACHE) $(PYTHON) -m pytest -p no:cacheprovider -v -rfE --durations=5 tests/system
 
 # The worked example's own packages; the other tests with MQTT.js use them, too.
 CONSUMERS := docs/examples/postgresql/package.json docs/examples/postgresql/package-lock.json
@@ -345,7 +345,7 @@ build/consumers/installed: $(CONSUMERS)
 .PHONY: interop
 interop: $(B)/fieldgate build/consumers/installed ## RabbitMQ, MQTT.js, mosquitto_sub and PostgreSQL against the ledger
 	@tests/tools/install_packages.sh interop test
-	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -ra --durations=5 -n 2 tests/interop
+	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -rfE --durations=5 -n 2 tests/interop
 
 PEER_RUNS ?= 3
 PEER_SECONDS ?= 60

@@ -14,6 +14,7 @@ from proc import wait_until
 
 MAKEFILE = """
 good: ; @echo all is well $(WORD)
+gaps: ; @echo "SKIPPED 2 tests: no disk: a, b"; for i in 1 2 3 4 5; do echo "and $$i"; done
 bad: ; @echo something broke; exit 3
 meet-%: ; @touch here-$*; for i in $$(seq 100); do [ -e here-one ] && [ -e here-two ] && exit 0; sleep 0.1; done; exit 1
 long: ; @sh -c 'echo $$$$ > child; exec sleep 100'
@@ -47,6 +48,13 @@ def test_a_failure_is_shown_and_the_rest_still_runs(lanes):
     said = one.communicate(timeout=30)[0]
     assert one.returncode == 1
     assert "make bad FAILED" in said and "something broke" in said and said.count("make good passed") == 2
+
+
+def test_what_was_skipped_is_said_at_the_end_and_is_no_failure(lanes):
+    one = lanes("gaps; good")
+    said = one.communicate(timeout=30)[0]
+    assert one.returncode == 0
+    assert said.count("SKIPPED") == 1 and said.index("make good passed") < said.index("make gaps: SKIPPED 2 tests: no disk: a, b")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -6,6 +6,8 @@ A lane is one argument: make's own words of one target after the other, with sem
 ("FLAVOR=asan faults; month DAYS=5"). Each target's output goes into FOLDER, in a file named after it; told here are its
 begin, its end with the last lines, and more of them when it failed. A failure does not keep the others from running.
 
+What tests the targets have skipped, and why, is said once more at the end.
+
 Exit code 0 when all passed, 1 when one failed, 130 when interrupted (SIGINT, SIGTERM, SIGHUP): then every target has
 been interrupted too, and killed if that did not end it.
 """
@@ -56,7 +58,7 @@ class Lanes:
 
     def _lane(self, number, lane):
         for words in lane:
-            path = os.path.join(self._folder, re.sub(r"[^A-Za-z0-9]+", "-", " ".join(words)) + ".log")
+            path = self._log(words)
             begin = time.monotonic()
             child = self._start(number, words, path)
             if child is None:
@@ -89,6 +91,17 @@ class Lanes:
         with open(path, encoding="utf-8", errors="replace") as log:
             for line in log.read().splitlines()[-(TOLD_OF_A_FAILURE if code else TOLD):]:
                 print("    " + line, flush=True)
+
+    def skipped(self):
+        """What the targets left out: their lines about it, see skips.py and run_units.sh."""
+        for words, _, _ in self.done:
+            with open(self._log(words), encoding="utf-8", errors="replace") as log:
+                for line in log:
+                    if line.startswith("SKIPPED "):
+                        yield words, line.rstrip("\n")
+
+    def _log(self, words):
+        return os.path.join(self._folder, re.sub(r"[^A-Za-z0-9]+", "-", " ".join(words)) + ".log")
 
     def end(self):
         with self._lock:
@@ -124,6 +137,8 @@ def main():
         return 130
     for words, seconds, code in sorted(lanes.done, key=lambda one: -one[1]):
         print("  %-6s %5.0f s  %s" % ("FAILED" if code else "passed", seconds, " ".join(words)))
+    for words, line in lanes.skipped():
+        print("  make %s: %s" % (" ".join(words), line))
     failed = sum(code != 0 for _, _, code in lanes.done)
     print("== %d targets, %d failed; %.0f s side by side, %.0f s one after the other"
           % (len(lanes.done), failed, time.monotonic() - begin, sum(seconds for _, seconds, _ in lanes.done)))

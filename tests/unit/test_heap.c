@@ -15,6 +15,7 @@ static void skip_under_a_sanitizer(void)
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     heap_begin();
     heap_give_back();
+    print_message("skipped: a sanitizer allocates for itself\n");
     skip();
 #endif
 }
