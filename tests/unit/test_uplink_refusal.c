@@ -12,7 +12,7 @@ struct lane {
     bool done[RECORDS + 1], given_up[RECORDS + 1];
     uint64_t newest;
     uint32_t token;
-    int64_t now;
+    int64_t now, answer_ms;
     unsigned sent;
     int64_t longest_pause_ms, last_sent_ms;
     int (*judge)(const struct lane *l, uint64_t first, uint64_t last); /* the broker: 0 or a reason */
@@ -29,7 +29,7 @@ static struct uplink_flight flight(uint64_t first, uint64_t last, int64_t sent_m
 
 static void begin(struct lane *l, uint64_t newest, int (*judge)(const struct lane *, uint64_t, uint64_t))
 {
-    *l = (struct lane){.now = 1000, .last_sent_ms = 1000, .newest = newest, .judge = judge};
+    *l = (struct lane){.now = 1000, .answer_ms = 2, .last_sent_ms = 1000, .newest = newest, .judge = judge};
     uplink_refusal_init(&l->r, 0);
     uplink_window_open(&l->w, 10, RECORDS, false, 1, newest);
 }
@@ -74,7 +74,7 @@ static void send_range(struct lane *l, uint64_t from, uint64_t to, struct uplink
         l->longest_pause_ms = l->now - l->last_sent_ms;
     l->last_sent_ms = l->now;
     l->sent++;
-    l->now += 2; /* as long as an answer takes */
+    l->now += l->answer_ms;
     assert_true(uplink_window_take(&l->w, f.token, &f));
     decide(l, &f);
 }
@@ -146,6 +146,12 @@ static int takes_no_seventh(const struct lane *l, uint64_t first, uint64_t last)
     return last / 7 != (first - 1) / 7 ? FORMAT : 0;
 }
 
+static int takes_none_of_the_first_16(const struct lane *l, uint64_t first, uint64_t last)
+{
+    (void)l, (void)last;
+    return first <= 16 ? FORMAT : 0;
+}
+
 static int takes_nothing(const struct lane *l, uint64_t first, uint64_t last)
 {
     (void)l, (void)first, (void)last;
@@ -194,6 +200,17 @@ static void records_in_every_message_that_are_never_taken_do_not_keep_the_others
     for (uint64_t seq = 1; seq <= RECORDS; seq++)
         assert_int_equal(l.done[seq] && !l.given_up[seq], seq % 7 != 0);
     assert_in_range(count(l.given_up), 45, 57); /* the last are alone: there is no proof against them */
+}
+
+static void on_a_slow_link_what_was_never_refused_takes_turns_with_what_was(void **state)
+{
+    (void)state;
+    struct lane l;
+    begin(&l, RECORDS, takes_none_of_the_first_16);
+    l.answer_ms = 5000; /* sixteen of these are longer than the longest pause */
+    run(&l, RECORDS, HALF_AN_HOUR_MS);
+    for (uint64_t seq = 17; seq <= 32; seq++)
+        assert_true(l.done[seq]);
 }
 
 static void a_broker_that_refuses_everything_gets_nothing_thrown_away(void **state)
@@ -293,6 +310,19 @@ static void what_the_live_topic_takes_is_no_proof_against_a_record_of_the_backlo
     }
 }
 
+static void the_late_yes_to_an_older_message_is_no_proof(void **state)
+{
+    (void)state;
+    struct uplink_refusal r;
+    uint64_t again;
+    uplink_refusal_init(&r, 0);
+    for (int64_t now = 1000; now < 1000 * 1000; now += 100 * 1000) {
+        struct uplink_flight record = flight(7, 7, now), older = flight(1, 6, now);
+        assert_int_equal(uplink_refusal_refused(&r, &record, FORMAT, now + 1, &again), UPLINK_REFUSAL_WAIT);
+        uplink_refusal_taken(&r, &older, now + 2);
+    }
+}
+
 static void a_new_connection_begins_without_suspects(void **state)
 {
     (void)state;
@@ -313,6 +343,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_one_record_that_is_never_taken_is_found_and_all_others_are_delivered),
         cmocka_unit_test(records_in_every_message_that_are_never_taken_do_not_keep_the_others),
+        cmocka_unit_test(on_a_slow_link_what_was_never_refused_takes_turns_with_what_was),
         cmocka_unit_test(a_broker_that_refuses_everything_gets_nothing_thrown_away),
         cmocka_unit_test(a_broker_with_good_and_bad_times_gets_nothing_thrown_away),
         cmocka_unit_test(a_lone_record_is_never_given_up_without_another_that_was_taken),
@@ -320,6 +351,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_late_yes_to_an_older_message_ends_no_pause),
         cmocka_unit_test(one_lane_pauses_without_the_other),
         cmocka_unit_test(what_the_live_topic_takes_is_no_proof_against_a_record_of_the_backlog),
+        cmocka_unit_test(the_late_yes_to_an_older_message_is_no_proof),
         cmocka_unit_test(a_new_connection_begins_without_suspects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
