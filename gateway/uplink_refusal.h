@@ -15,9 +15,11 @@
  * as a whole, then by halves, down to one record: splitting loses nothing and needs no proof. A single record
  * is given up only against proof that it is this record: UPLINK_REFUSAL_PROOFS times it was refused again,
  * and before each of them the broker had taken another message of the same lane, sent after the refusal
- * before. So a broker that refuses everything gets nothing thrown away: without anything taken in between
- * the lane as a whole pauses, and tries one message after each pause, in turn a suspect and what was never
- * refused.
+ * before. So a broker that refuses everything gets nothing thrown away: what was never refused takes turns
+ * with the suspects, one message at a time, and when it is refused too, with nothing taken in between, the
+ * lane as a whole pauses. The other lane says nothing: it is another topic, with rights and rules of its own.
+ * A suspect of the backlog that is alone there may become one of the live lane, which is never alone for
+ * long.
  *
  * Where a refused record is in every message, messages get shorter, half each time one is refused, twice as
  * long each time one is taken: most are then taken at once.
@@ -33,8 +35,8 @@
 
 #define UPLINK_REFUSAL_FIRST_MS 5000 /* the first pause, usually; each is twice the one before, */
 #define UPLINK_REFUSAL_LAST_MS 60000 /* up to this */
-#define UPLINK_REFUSAL_PROOFS 3
-#define UPLINK_REFUSAL_SUSPECTS 16
+#define UPLINK_REFUSAL_PROOFS 5      /* over two minutes: a broker that is only overloaded has calmed down */
+#define UPLINK_REFUSAL_SUSPECTS 64
 
 /* Records that were refused, maybe for what they are. */
 struct uplink_suspect {
