@@ -49,6 +49,8 @@ def lines_of(reports):
 
 
 def pytest_terminal_summary(terminalreporter):
+    if hasattr(terminalreporter.config, "workerinput"):
+        return  # a worker of several: what it knows the first process knows, too
     lines = lines_of(terminalreporter.stats.get("skipped", []))
     for line in lines or ["no test was skipped"]:
         terminalreporter.write_line(line)
