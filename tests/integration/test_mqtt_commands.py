@@ -13,7 +13,6 @@ import settings as config_file
 from commander import Commander
 from daemon import ROOT
 from proc import memory_kib
-from test_resend import ask as ask_locally
 
 TOPIC = "fieldgate/v1/test-gw"
 ALL = ["status", "rebirth", "resend", "poll"]
@@ -38,7 +37,7 @@ def up(stage, commands=None, every="200ms", units=1, version=5, **uplink):
 
 def counts(stage, uplink=0):
     """What the gateway has counted, asked over the local socket: at this moment."""
-    return ask_locally(stage, command="status")["status"]["uplinks"][uplink]["commands"]
+    return stage.daemon.ask(command="status")["status"]["uplinks"][uplink]["commands"]
 
 
 def wait_counts(stage, predicate, seconds=10):
@@ -54,7 +53,7 @@ def test_status_over_mqtt_is_what_the_control_socket_says(stage):
     reply, message = commander.ask(stage.subscriber, commander.new("status"))
     assert reply["ok"] and reply["gateway"] == "test-gw" and reply["uplink"] == "province"
     assert message.topic == TOPIC + "/reply" and message.content_type == "application/json" and not message.retained
-    local = ask_locally(stage, command="status")["status"]
+    local = stage.daemon.ask(command="status")["status"]
     assert json.loads(message.payload)["status"].keys() == local.keys()
     for key in ("gateway", "pid", "started_ts", "config", "config_path"):
         assert reply["status"][key] == local[key]
@@ -190,11 +189,11 @@ def test_without_commands_nothing_is_subscribed(stage):
     commander.send(commander.new("status"))
     commander.send(commander.new("poll", device="counter-1"))
     # What was published before is handled before: the broker keeps the order.
-    reply = ask_locally(stage, command="rebirth", uplink="province")
+    reply = stage.daemon.ask(command="rebirth", uplink="province")
     assert reply["ok"]
     stage.subscriber.wait_until(lambda: len(stage.subscriber.messages("birth")) >= 2, 10)
     assert not stage.subscriber.messages("reply")
-    assert "commands" not in ask_locally(stage, command="status")["status"]["uplinks"][0]
+    assert "commands" not in stage.daemon.ask(command="status")["status"]["uplinks"][0]
 
 
 def test_while_the_clock_is_not_trusted_only_a_message_expiry_proves_that_a_command_is_fresh(stage):
@@ -263,7 +262,7 @@ def test_ten_thousand_commands_cost_no_reading_and_no_memory(stage):
         assert after - before < 2048, "from %d to %d KiB" % (before, after)
     report = stage.wait_balanced(30)
     assert report.dropped == 0
-    status = ask_locally(stage, command="status")["status"]
+    status = stage.daemon.ask(command="status")["status"]
     # Ten a second; a busy machine may cost some, but had it waited for commands there would be hardly any.
     assert status["devices"][0]["missed"] <= 2 + 10 * took / 3, "the poller was held up"
     assert len(stage.daemon.lines("FG-COMMAND-REFUSED")) <= 2

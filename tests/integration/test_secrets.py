@@ -10,7 +10,6 @@ import pytest
 
 import settings as config_file
 from certs import Authority
-from test_resend import ask
 
 PASSWORD = "pl4nted-p4ssw0rd-of-the-uplink"
 WRONG = "wr0ng-p4ssw0rd-of-the-uplink"
@@ -51,11 +50,11 @@ def answered(stage):
                     {"command": "probe", "device": "counter-1"}, {"command": "pause", "bus": "line", "for_ms": 100},
                     {"command": "resume", "bus": "line"},
                     {"command": "resend", "uplink": "province", "from": 1, "to": 3}):
-        answer = ask(stage, **request)
+        answer = stage.daemon.ask(**request)
         assert answer["ok"], answer
         yield "control: " + request["command"], json.dumps(answer).encode()
     for request in ({"command": "credentials"}, {"command": "rebirth", "uplink": "second", "password": 1}, {}):
-        yield "control: refused", json.dumps(ask(stage, **request)).encode()
+        yield "control: refused", json.dumps(stage.daemon.ask(**request)).encode()
 
 
 def outputs(stage, *commands):
