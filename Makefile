@@ -206,6 +206,8 @@ check-static: $(B)/fieldgate $(FILL) $(B)/tools/config_docs
 	@echo "== the arithmetic of docs/PROVINCE.md"; $(PYTHON) tests/bench/province.py check
 	@echo "== benchmarks can be loaded"; $(PYTHON) tests/bench/bench.py list > /dev/null && \
 	  $(PYTHON) tests/bench/bench_peers.py list > /dev/null
+	@echo "== tests can be loaded"; $(PYTEST) --collect-only tests/integration tests/faults > $(B)/collected.log 2>&1 || \
+	  { tail -n 20 $(B)/collected.log; exit 1; }
 	@echo "== man pages"; mandoc -Tlint -Wwarning docs/fieldgate.1 docs/fieldgate.yaml.5
 
 .PHONY: docs

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench_live - bytes and messages of live readings on the link, each way that an uplink can send them.
 
-Six sensors with 40 readings, asked in turn, one every two seconds; one daemon with an uplink for each way. bench.py runs
-it, docs/BENCHMARKS.md explains every line.
+Six sensors with 40 readings, asked in turn; one daemon with an uplink for each way. bench.py runs it,
+docs/BENCHMARKS.md explains every line.
 """
 
 import os
@@ -19,9 +19,14 @@ from proxy import UP, Proxy
 from subscriber import Subscriber
 from table import RUNS, in_folder, say, side_by_side
 
-PERIOD_S = 12
-DELAYS = ("1s", "%ds" % PERIOD_S)  # the default, and as long as a round takes
+PERIOD_S, CALM_S = 12, 60  # between two polls of a sensor
 ROUNDS = 3
+CALM = [CHOICES[0], CHOICES[-1]]  # the reference, and what a farm with little data takes
+
+
+def delays(period_s):
+    """The default, and as long as a round takes."""
+    return "1s", "%ds" % period_s
 
 
 class Way:
@@ -47,12 +52,12 @@ class Way:
         return self.link.carried(UP) - self._before
 
 
-def watch(ways, subscribers):
-    """{way: (bytes of a reading, messages for a poll)} of the next rounds."""
+def watch(ways, subscribers, seconds):
+    """{way: (bytes of a reading, messages for a poll)} of the next seconds."""
     since = [len(s) for s in subscribers]
     for way in ways:
         way.begin()
-    time.sleep(PERIOD_S * ROUNDS)
+    time.sleep(seconds)
     carried = {way: way.carried() for way in ways}
     messages = [m for s, count in zip(subscribers, since) for m in s.messages(kind="data", since=count)]
     told = {}
@@ -63,7 +68,7 @@ def watch(ways, subscribers):
     return told
 
 
-def live(folder):
+def live(folder, choices, period_s):
     authority = Authority(os.path.join(folder, "ca"))
     with ExitStack() as ends:
         brokers = [ends.enter_context(Broker(os.path.join(folder, "plain"))),
@@ -77,41 +82,52 @@ def live(folder):
             farm.add_device(name, "line", unit, model)
         farm.start()
         ways = [Way(2 * i + j, choice, delay, brokers[choice.tls])
-                for i, choice in enumerate(CHOICES) for j, delay in enumerate(DELAYS)]
+                for i, choice in enumerate(choices) for j, delay in enumerate(delays(period_s))]
         for way in ways:
             ends.enter_context(way.link)
         path = os.path.join(folder, "fieldgate.yaml")
         state = os.path.join(folder, "state")
         os.makedirs(state)
         one = config_file.settings(farm, os.path.join(state, "buffer.db"), [way.uplink(authority.ca_file) for way in ways],
-                                   every="%ds" % PERIOD_S)
+                                   every="%ds" % period_s)
         one["store"]["commit_every"] = "1s"
         config_file.write(path, one)
         daemon = ends.enter_context(Daemon(folder, path, state_dir=state))
         daemon.start()
-        daemon.wait_for_status(lambda s: all(u["connected"] and u["delivered"] > 0 for u in s["uplinks"]), 60,
+        daemon.wait_for_status(lambda s: all(u["connected"] and u["delivered"] > 0 for u in s["uplinks"]), 60 + period_s,
                                "all uplinks send")
-        time.sleep(2 * PERIOD_S)
-        told = watch(ways, subscribers)
+        time.sleep(2 * period_s)
+        told = watch(ways, subscribers, period_s * ROUNDS)
         retained = {m.topic: len(m.payload) for m in subscribers[0].messages() if m.topic.startswith(ways[0].prefix + "/")
                     and m.kind in ("birth", "state")}
         daemon.stop(10)
         return told, sum(retained.values())
 
 
-def bench_live(table):
-    say("live: what live readings take on the link, %d s" % (PERIOD_S * ROUNDS))
-    runs, retained = zip(*side_by_side([lambda: in_folder(live)] * RUNS))
+def add_bytes(table, what, runs):
+    """Each way against the first of the same runs."""
     first = next(iter(runs[0]))
     for name in runs[0]:
         if name != first:
-            table.add("live: %s, of JSON over TCP at 1s" % name, "B",
+            table.add("%s: %s, of JSON over TCP at 1s" % (what, name), "B",
                       [(run[name][0], run[first][0]) for run in runs], 1.1, at_most=True)
-    for delay in DELAYS:
+
+
+def bench_live(table):
+    say("live: what live readings take on the link, %d s" % (PERIOD_S * ROUNDS))
+    runs, retained = zip(*side_by_side([lambda: in_folder(live, CHOICES, PERIOD_S)] * RUNS))
+    add_bytes(table, "live", runs)
+    for delay in delays(PERIOD_S):
         name = "%s, max_delay %s" % (CHOICES[-1], delay)
         table.add("live: max_delay %s, messages for a poll" % delay, "", [(run[name][1], 1) for run in runs], 1.01,
                   at_most=True)
     table.add("live: bytes of birth and state together, of 16 KiB", "B", [(size, 16384) for size in retained], 1, at_most=True)
 
 
-GROUPS = [("live", bench_live)]
+def bench_calm(table):
+    say("calm: the same with a poll a minute, %d s" % (CALM_S * ROUNDS))
+    runs, _ = zip(*side_by_side([lambda: in_folder(live, CALM, CALM_S)] * RUNS))
+    add_bytes(table, "calm", runs)
+
+
+GROUPS = [("live", bench_live), ("calm", bench_calm)]
