@@ -273,6 +273,26 @@ static void damage_met_while_running_is_repaired_without_a_stop(void **state)
     assert_string_not_equal(s.stream, old);
 }
 
+/* The damaged file is away, the new one not in its place yet: the power went between. */
+static void a_salvage_that_was_interrupted_is_finished_and_told(void **state)
+{
+    struct fixture *f = *state;
+    struct store_news_item news;
+    char fresh[128];
+    fixture_open(f);
+    append_and_wait(f, 50);
+    fixture_close(f);
+    snprintf(fresh, sizeof fresh, "%s-salvaged", f->path);
+    assert_int_equal(rename(f->path, fresh), 0);
+    fixture_open(f);
+    assert_true(store_news(f->store, &news));
+    assert_int_equal(news.kind, STORE_NEWS_SALVAGED);
+    assert_string_equal(news.text, "");
+    assert_int_equal(news.lost, 0);
+    assert_false(store_news(f->store, &news));
+    assert_int_equal(harvest(f).samples, 50);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -287,6 +307,7 @@ int main(void)
         TEST(a_damaged_table_of_uplinks_makes_everything_wait_again),
         TEST(a_sector_that_cannot_be_read_costs_its_records_and_no_more),
         TEST(damage_met_while_running_is_repaired_without_a_stop),
+        TEST(a_salvage_that_was_interrupted_is_finished_and_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
