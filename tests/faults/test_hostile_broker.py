@@ -18,7 +18,8 @@ SECONDS = float(os.environ.get("FG_HOSTILE_SECONDS", "8"))
 SEED = int(os.environ.get("FG_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 30)
 EVERY_S = 0.2
 UNITS = 2
-GROWTH_KIB = 1024
+GROWTH_KIB = 512
+AT_ONCE_KIB = 16 * 1024  # however much is sent: the packets that are read and written at a moment
 # Each connection takes half a second at least; a busy machine may need long for the first round of all scripts.
 PATIENCE_S = 120
 
@@ -31,6 +32,14 @@ def watch(pid, seconds, until=lambda: True):
         seen.append(memory_kib(pid).anonymous)
         time.sleep(0.05)
     return seen
+
+
+def settled(pid, wanted):
+    """KiB of anonymous memory now that nobody sends any more: as little as before, or what is left after some seconds."""
+    end = time.monotonic() + 10
+    while memory_kib(pid).anonymous > wanted and time.monotonic() < end:
+        time.sleep(0.2)
+    return memory_kib(pid).anonymous
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -58,14 +67,15 @@ def test_a_hostile_broker_harms_nothing_and_the_next_one_gets_everything(stage, 
     hostile.stop()
     status = stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] >= before + polls - 10)
     commands = status["uplinks"][0]["commands"]
-    third = len(memory) // 3
-    first, last = min(memory[:third]), min(memory[-third:])
-    print("%.0f s; connections: %s; commands: %s; anonymous memory: %d KiB, then %d KiB, at most %d"
-          % (time.monotonic() - begin, hostile.played(), commands, first, last, max(memory)))
+    first, left_behind = min(memory[:len(memory) // 3]), settled(stage.daemon.pid, min(memory))
+    print("%.0f s; connections: %s; commands: %s; anonymous memory: %d KiB, at most %d, then %d KiB"
+          % (time.monotonic() - begin, hostile.played(), commands, first, max(memory), left_behind))
     # Those that a command asked for do not make up for others.
     assert polls - commands["done"] > 0.9 * due, "%d polls of %d while the broker was hostile" % (polls, due)
     if "/release/" in default_binary():  # a sanitizer keeps what was freed; it looks for leaks at the end instead
-        assert last - first < GROWTH_KIB
+        assert left_behind - first < GROWTH_KIB
+        if version == "5":  # 3.1.1 has no Maximum Packet Size: a packet is as long as the broker says
+            assert max(memory) - first < AT_ONCE_KIB
     assert all(commands[word] > 0 for word in COMMAND_WORDS | {"unanswered"}), commands
     assert commands["received"] == sum(n for word, n in commands.items() if word not in ("received", "replies_lost"))
     assert status["uplinks"][0]["delivered"] == 0
