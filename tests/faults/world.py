@@ -27,6 +27,7 @@ from schedule import SITES
 from subscriber import Subscriber
 from witness import now_ms
 
+LIVE_MS = 5000  # what is promised, however much else is to be sent
 COMMIT_MS = 500
 # Beside commit_every: one poll in progress, and the flush of a commit on a busy disk.
 IN_PROGRESS_MS = 600
@@ -505,6 +506,31 @@ class World:
                         found.append((name, message.ms, message.payload[:200]))
         return found, returns
 
+    def late_beside_the_backlog(self, seconds=5):
+        """All is healed, the farm goes on and what had to wait follows: readings of some seconds that came later than is
+        promised; and how many readings there were."""
+        self.heal()
+        self._start()
+        self._wait_for_news()
+        begin = now_ms()
+        time.sleep(seconds)
+        end = now_ms()
+        self._wait_for_news()
+        self.reports()
+        new = [(uplink, r) for uplink, ledger in self.ledgers.items() for r in ledger.samples()
+               if begin <= r.body["ts"] <= end]
+        return [(uplink, r.arrived_ms - r.body["ts"], r.lane, r.seq) for uplink, r in new if self._age_ms(r) > LIVE_MS], len(new)
+
+    def _wait_for_news(self):
+        since = now_ms()
+        for name in (self._province["site"], "market"):
+            self.sites[name].subscriber.sample("grid", 60, since_ms=since)
+
+    def _age_ms(self, record):
+        """Without what this machine itself stood still."""
+        ts = int(record.body["ts"])
+        return record.arrived_ms - ts - self.stage.witness.held_ms(ts, record.arrived_ms)
+
     def _newer_waited(self, uplink, message):
         """Whether a reading that was certainly committed and newer than all of the message came after it."""
         data = message.json
@@ -541,6 +567,8 @@ class World:
 
 def judge(world):
     """What must hold when everything is well again; ends the daemon. {uplink: Report}"""
+    late, readings = world.late_beside_the_backlog()
+    assert readings > 20 and not late, (readings, late)
     reports = world.settle()
     for uplink, report in reports.items():
         assert report.delivered > 100, uplink + ": " + report.text()
