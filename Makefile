@@ -349,7 +349,7 @@ interop: $(B)/fieldgate build/consumers/installed ## RabbitMQ, MQTT.js, mosquitt
 	@tests/tools/install_packages.sh interop test
 	@FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) -m pytest -p no:cacheprovider -q -rfE --durations=5 -n 2 tests/interop
 
-PEER_RUNS ?= 3
+PEER_RUNS ?= 5
 PEER_SECONDS ?= 60
 # Node.js comes from the same registry, so that every machine runs the same one.
 build/peers/installed: tests/bench/peers/package.json tests/bench/peers/package-lock.json
@@ -360,7 +360,7 @@ build/peers/installed: tests/bench/peers/package.json tests/bench/peers/package-
 	@touch $@
 
 .PHONY: bench-peers
-bench-peers: $(B)/fieldgate $(SIMS) build/peers/installed ## collectd and Node-RED at the same work: docs/PEERS.md; PEER_RUNS=3 PEER_SECONDS=60
+bench-peers: $(B)/fieldgate $(SIMS) build/peers/installed ## collectd and Node-RED at the same work: docs/PEERS.md; PEER_RUNS=5 PEER_SECONDS=60
 	@tests/tools/install_packages.sh test peers
 	@PEER_RUNS=$(PEER_RUNS) PEER_SECONDS=$(PEER_SECONDS) FIELDGATE=$(abspath $(B)/fieldgate) $(PYTHON) tests/bench/bench_peers.py
 

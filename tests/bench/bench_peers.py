@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """bench_peers - fieldgate, collectd and Node-RED at the same work; docs/PEERS.md explains every column.
 
-PEER_RUNS=n: how often each figure is taken (3). PEER_SECONDS=n: how long each case is watched, and how long the broker is
-away (60). PEER_ONLY=steady,collectd runs only cases or peers of that name. Prints a table, writes build/bench-peers.json.
+PEER_RUNS=n: how often each figure is taken (5). PEER_SECONDS=n: how long each case is watched, and how long the broker is
+away (60). PEER_ONLY=steady,collectd runs only cases or peers of that name. Prints a table, and writes build/bench-peers.json
+after each run.
 
 `bench_peers.py list` prints these names and measures nothing.
 
@@ -31,7 +32,7 @@ from table import in_folder, machine, processor_s, say, side_by_side  # noqa: E4
 from wire_line import WireLine, WireTcp  # noqa: E402
 from witness import now_ms  # noqa: E402
 
-RUNS = int(os.environ.get("PEER_RUNS", "3"))
+RUNS = int(os.environ.get("PEER_RUNS", "5"))
 SECONDS = int(os.environ.get("PEER_SECONDS", "60"))
 WARM_UP = 15  # until each has started, connected and found its rhythm
 AFTER = 5  # for what is on its way when the window ends
@@ -215,10 +216,11 @@ def print_table(summaries):
         print("  ".join(text.ljust(width) for text, width in zip(line, widths)).rstrip())
 
 
-def write(path, **found):
+def write(path, figures, **found):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"machine": machine(), "runs": RUNS, "seconds": SECONDS, **found}, file, indent=2)
+        json.dump({"machine": machine(), "runs": len(figures), "seconds": SECONDS, **found, "figures": figures}, file,
+                  indent=2)
         file.write("\n")
 
 
@@ -246,7 +248,7 @@ def main():
         say("run %d of %d: %s with %s" % (i + 1, RUNS, ", ".join(cases), ", ".join(names)))
         runs.append(run(names, cases))
         summaries = {name: summary([r[name] for r in runs]) for name in names}
-        write(os.path.join(ROOT, "build", "bench-peers.json"), versions=versions, summary=summaries, figures=runs)
+        write(os.path.join(ROOT, "build", "bench-peers.json"), runs, versions=versions, summary=summaries)
     print_table(summaries)
     for name, parts in versions.items():
         print("%s: %s" % (name, ", ".join("%s %s" % part for part in parts.items())))
