@@ -3,8 +3,8 @@
  * bare_sqlite - a loop around SQLite that keeps the same readings as the store with the same durability, and
  * nothing else.
  *
- *     bare_sqlite bytes PATH POINTS SAMPLES COMMITS   what COMMITS commits of SAMPLES samples write to the
- * disk bare_sqlite commits PATH POINTS SAMPLES COMMITS how long each takes
+ *     bare_sqlite bytes PATH POINTS SAMPLES COMMITS PAGE    SAMPLES in COMMITS commits: what they write, how
+ * long it takes bare_sqlite commits PATH POINTS SAMPLES COMMITS PAGE  how long each takes
  *
  * The reference for the store: one row a sample with number, time, device and the values as text; no
  * checksum, no layout, no account of what was delivered. WAL, synchronous=FULL, everything else as SQLite has
@@ -76,7 +76,7 @@ int main(int argc, char **argv)
     int64_t *ns = calloc((size_t)commits + 1, sizeof *ns);
     uint64_t i = 0;
     open_at(argv[2], atoi(argv[6]));
-    int64_t before = bench_proc("/proc/self/io", "write_bytes");
+    int64_t before = bench_proc("/proc/self/io", "write_bytes"), began_ns = bench_now_ns();
     for (int c = 0; c < commits; c++) {
         const uint64_t upto = samples * ((uint64_t)c + 1) / (uint64_t)commits;
         int64_t begin = bench_now_ns();
@@ -92,7 +92,8 @@ int main(int argc, char **argv)
     if (timed)
         bench_print_latency(ns, (size_t)commits);
     else
-        printf("{\"written\": %" PRId64 "}\n", written);
+        printf("{\"written\": %" PRId64 ", \"seconds\": %.4f}\n", written,
+               (double)(bench_now_ns() - began_ns) / 1e9);
     sqlite3_finalize(insert);
     sqlite3_close(db);
     free(ns);

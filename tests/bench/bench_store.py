@@ -50,6 +50,12 @@ def speed(folder, max_bytes, seconds):
             "size": max(tenth[3] for tenth in tenths), "allocations": told["append_allocations"]}
 
 
+def bare_speed(folder, samples=3 * MILLION, commits=15):
+    """Samples a second of 8 readings that the bare loop keeps, with a commit about every second."""
+    told = run("bare_sqlite", "bytes", os.path.join(folder, "b.db"), 8, samples, commits, PAGE_OF_SQLITE)
+    return samples / told["seconds"]
+
+
 def database_bytes(folder, points, samples=50000):
     """Of a reading, once the log is in the database."""
     path = os.path.join(folder, "s%d.db" % points)
@@ -137,8 +143,9 @@ def starts(folder, readings, units=50, registers=20):
 
 def bench_append(table):
     say("append: 8 readings a sample, as fast as the store takes them; then at the cap of 64 MiB")
-    runs = [below_build(speed, CAP, 15) for _ in range(RUNS)]
+    runs, bare = zip(*[(below_build(speed, CAP, 15), below_build(bare_speed)) for _ in range(RUNS)])
     table.add("append: samples a second, of 100,000", "/s", [(r["below"], 1e5) for r in runs], 1.0)
+    table.add("append: samples a second, of bare SQLite's", "/s", [(r["below"], b) for r, b in zip(runs, bare)], 0.5)
     table.add("append: allocations by store_append(), plus one", "", [(r["allocations"] + 1, 1) for r in runs], 1.0,
               at_most=True)
     table.add("append: the same at the cap, of 100,000", "/s", [(r["at_cap"], 1e5) for r in runs], 1.0)
