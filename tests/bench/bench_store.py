@@ -43,7 +43,8 @@ def speed(folder, max_bytes, seconds):
     """Samples a second of 8 readings in each tenth of a second, before the first was dropped and after."""
     told = run("bench_store", "rate", os.path.join(folder, "s.db"), 8, max_bytes, seconds)
     tenths = told["tenths"]
-    rates = [((b[1] - a[1]) / (b[0] - a[0]), a[2] > 0, b[2] > 0) for a, b in zip(tenths, tenths[1:])]
+    # After a pause of the machine two looks may fall into one moment.
+    rates = [((b[1] - a[1]) / (b[0] - a[0]), a[2] > 0, b[2] > 0) for a, b in zip(tenths, tenths[1:]) if b[0] > a[0]]
     below = [rate for rate, _, dropped in rates if not dropped]
     at_cap = [rate for rate, dropped, _ in rates if dropped]
     return {"below": statistics.mean(below), "at_cap": statistics.mean(at_cap) if at_cap else None,
