@@ -11,6 +11,10 @@ enum {
     TRIES = 2, /* cheap sensors miss a request now and then: one retry before a poll has failed */
     PUBACK_TIMEOUT_MS = 30000,
     CONNECT_TIMEOUT_MS = 20000,
+    /* Rows of devices on Modbus TCP (schedule.h). On a serial line a question takes so long that waking up
+     * for it costs little beside. Where an endpoint has such a line behind it, a row's last device waits for
+     * the others, always alike. */
+    TCP_APART_MS = 500,
 };
 
 /* ---- what the parts call back ---- */
@@ -119,6 +123,7 @@ static int open_poller(struct gateway *g, const struct config_bus *b, struct bus
         .sink = take_sample,
         .sink_context = g,
         .clock_trusted = gateway_clock_trusted,
+        .apart_ms = b->protocol == MODBUS_TCP ? TCP_APART_MS : 0,
         .seed = (uint64_t)g->started_wall_ms + g->bus_count,
     };
     int err = poller_new(&options, &parts->poller);

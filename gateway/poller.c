@@ -357,7 +357,7 @@ static int make_schedule(struct poller *p)
             .point_every_ms = p->stations[i].options.point_every_ms,
             .point_count = p->stations[i].options.point_count,
         };
-    p->schedule = schedule_new(devices, p->count, clock_mono_ms(), p->options.seed);
+    p->schedule = schedule_new(devices, p->count, p->options.apart_ms, clock_mono_ms(), p->options.seed);
     free(devices);
     return p->schedule ? 0 : FG_ENOMEM;
 }

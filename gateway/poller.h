@@ -4,8 +4,9 @@
  *
  * Threads    poller_start/stop/free from one thread; the others from any.
  * Ownership  Options are copied except driver (taken: freed by poller_free) and the strings, which must
- * outlive it. Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of
- * these calls.
+ *            outlive it.
+ * Errors     FG_ENOMEM. Failures of the bus are samples, status and log lines, never errors of these
+ *            calls.
  *
  * Log lines, one per change of state: FG-BUS-SILENT, FG-BUS-BACK, FG-BUS-EXCEPTION, FG-BUS-GARBLED,
  * FG-BUS-PORT, FG-BUS-PORT-BACK, FG-BUS-SLOW, FG-BUS-OVERLOAD, FG-BUS-LOAD-OK, FG-POINT-CONFIG,
@@ -43,6 +44,7 @@ struct poller_options {
     poller_sink *sink;
     void *sink_context;
     bool (*clock_trusted)(void *context); /* asked once a sample; cheap */
+    int64_t apart_ms;                     /* of devices' first polls, and so of all: see schedule.h */
     uint64_t seed;
 };
 

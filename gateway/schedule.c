@@ -98,16 +98,23 @@ static void fill_rates(struct slot *slot, const struct schedule_device *d)
         slot->point_rate[i] = (uint16_t)find_or_add_rate(slot, point_every(d, i));
 }
 
-/* Devices start in order, evenly apart, each somewhere within its share of the first seconds. */
-static int64_t first_due(struct schedule *s, size_t index, int64_t fastest_ms, int64_t now_mono_ms)
+/* Devices start in order, evenly apart or in rows of neighbours, each row somewhere within its share of the
+ * first seconds. */
+static int64_t first_due(const struct schedule *s, size_t index, int64_t fastest_ms, int64_t apart_ms,
+                         int64_t now_mono_ms)
 {
     int64_t spread = fastest_ms < START_SPREAD_MS ? fastest_ms : START_SPREAD_MS;
-    int64_t from = spread * (int64_t)index / (int64_t)s->count;
-    int64_t to = spread * (int64_t)(index + 1) / (int64_t)s->count;
-    return now_mono_ms + from + random_below(&s->random, to - from);
+    int64_t count = (int64_t)s->count, rows = count;
+    if (apart_ms > 0 && spread / apart_ms < count)
+        rows = at_least_1(spread / apart_ms);
+    int64_t row = (int64_t)index * rows / count;
+    int64_t from = spread * row / rows, to = spread * (row + 1) / rows;
+    uint64_t random = s->random ^ (uint64_t)row << 32; /* the same for the whole row */
+    return now_mono_ms + from + random_below(&random, to - from);
 }
 
-static void fill_slots(struct schedule *s, const struct schedule_device *devices, int64_t now_mono_ms)
+static void fill_slots(struct schedule *s, const struct schedule_device *devices, int64_t apart_ms,
+                       int64_t now_mono_ms)
 {
     struct rate *rates = s->rates;
     uint16_t *point_rates = s->point_rates;
@@ -117,7 +124,7 @@ static void fill_slots(struct schedule *s, const struct schedule_device *devices
         slot->point_rate = point_rates;
         slot->point_count = devices[i].point_count;
         fill_rates(slot, &devices[i]);
-        slot->due_ms = first_due(s, i, slot->rates[0].every_ms, now_mono_ms);
+        slot->due_ms = first_due(s, i, slot->rates[0].every_ms, apart_ms, now_mono_ms);
         slot->done_ms = INT64_MIN;
         for (size_t r = 0; r < slot->rate_count; r++)
             slot->rates[r].next_ms = slot->due_ms;
@@ -126,8 +133,8 @@ static void fill_slots(struct schedule *s, const struct schedule_device *devices
     }
 }
 
-struct schedule *schedule_new(const struct schedule_device *devices, size_t count, int64_t now_mono_ms,
-                              uint64_t seed)
+struct schedule *schedule_new(const struct schedule_device *devices, size_t count, int64_t apart_ms,
+                              int64_t now_mono_ms, uint64_t seed)
 {
     size_t points = 0, most_points = 0;
     for (size_t i = 0; i < count; i++) {
@@ -152,7 +159,7 @@ struct schedule *schedule_new(const struct schedule_device *devices, size_t coun
         schedule_free(s);
         return NULL;
     }
-    fill_slots(s, devices, now_mono_ms);
+    fill_slots(s, devices, apart_ms, now_mono_ms);
     return s;
 }
 

@@ -29,7 +29,8 @@ struct bus {
     struct schedule_turn turn;
 };
 
-static void bus_open(struct bus *b, size_t count, int64_t every_ms, int64_t cost_ms, uint64_t seed)
+static void bus_open_apart(struct bus *b, size_t count, int64_t every_ms, int64_t cost_ms, int64_t apart_ms,
+                           uint64_t seed)
 {
     struct schedule_device devices[MOST] = {{0}};
     memset(b, 0, sizeof(*b));
@@ -40,8 +41,13 @@ static void bus_open(struct bus *b, size_t count, int64_t every_ms, int64_t cost
         b->cost[i] = cost_ms;
         b->first_due[i] = -1;
     }
-    b->s = schedule_new(devices, count, b->now, seed);
+    b->s = schedule_new(devices, count, apart_ms, b->now, seed);
     assert_non_null(b->s);
+}
+
+static void bus_open(struct bus *b, size_t count, int64_t every_ms, int64_t cost_ms, uint64_t seed)
+{
+    bus_open_apart(b, count, every_ms, cost_ms, 0, seed);
 }
 
 /* Waits for the next turn; false when it does not begin before `until`. */
@@ -147,6 +153,32 @@ static void a_short_period_is_spread_over_itself(void **state)
     schedule_free(b.s);
 }
 
+static void rows_begin_apart_and_share_a_phase_inside(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_open_apart(&b, 50, 1000, 1, 200, SEED);
+    bus_run(&b, START + 1000);
+    for (size_t i = 0; i < 50; i++) {
+        int64_t row = (int64_t)i / 10;
+        assert_int_equal(b.polls[i], 1);
+        assert_int_equal(b.first_due[i], b.first_due[row * 10]);
+        assert_in_range(b.first_due[i] - START, row * 200, row * 200 + 199);
+    }
+    schedule_free(b.s);
+}
+
+static void devices_that_are_further_apart_anyway_form_no_rows(void **state)
+{
+    (void)state;
+    struct bus b;
+    bus_open_apart(&b, 5, 10000, 1, 200, SEED);
+    bus_run(&b, START + 2000);
+    for (int64_t i = 0; i < 5; i++)
+        assert_in_range(b.first_due[i] - START, i * 400, i * 400 + 399);
+    schedule_free(b.s);
+}
+
 static void the_same_seed_gives_the_same_times(void **state)
 {
     (void)state;
@@ -175,7 +207,7 @@ static void no_device_means_no_turn(void **state)
 {
     (void)state;
     struct schedule_turn turn;
-    struct schedule *s = schedule_new(NULL, 0, START, SEED);
+    struct schedule *s = schedule_new(NULL, 0, 0, START, SEED);
     assert_false(schedule_next(s, START, &turn));
     schedule_hurry(s, 0, START);
     assert_false(schedule_is_silent(s, 0));
@@ -290,7 +322,7 @@ static void nobody_is_served_twice_while_another_is_overdue(void **state)
             cost[i] = 10 + rand_r(&random) % 400;
             due[i] = -1;
         }
-        struct schedule *s = schedule_new(devices, 8, now, (uint64_t)round);
+        struct schedule *s = schedule_new(devices, 8, 0, now, (uint64_t)round);
         size_t previous = 8;
         int64_t previous_end = now;
         for (int step = 0; step < 500; step++) {
@@ -317,7 +349,7 @@ static void a_device_slower_than_its_period_starves_nobody(void **state)
 {
     (void)state;
     const struct schedule_device devices[2] = {{.every_ms = 100}, {.every_ms = 1000}};
-    struct schedule *s = schedule_new(devices, 2, START, SEED);
+    struct schedule *s = schedule_new(devices, 2, 0, START, SEED);
     int64_t now = START;
     int served[2] = {0, 0};
     while (now < START + 100000) {
@@ -340,7 +372,7 @@ static void points_are_asked_at_their_own_intervals_and_together(void **state)
     (void)state;
     const int64_t every[5] = {0, 30000, 0, 60000, 15000};
     const struct schedule_device device = {.every_ms = 10000, .point_every_ms = every, .point_count = 5};
-    struct schedule *s = schedule_new(&device, 1, START, SEED);
+    struct schedule *s = schedule_new(&device, 1, 0, START, SEED);
     int64_t now = START, first = -1;
     int asked[5] = {0}, turns = 0;
     while (now < START + 600000) {
@@ -518,7 +550,7 @@ static void an_answered_probe_is_followed_by_a_whole_poll_at_once(void **state)
     (void)state;
     const int64_t every[3] = {0, 600000, 0};
     const struct schedule_device device = {.every_ms = 1000, .point_every_ms = every, .point_count = 3};
-    struct schedule *s = schedule_new(&device, 1, START, SEED);
+    struct schedule *s = schedule_new(&device, 1, 0, START, SEED);
     int64_t now = START;
     struct schedule_turn t;
     for (;;) {
@@ -552,7 +584,7 @@ static void a_device_that_answers_probes_only_still_backs_off(void **state)
 {
     (void)state;
     const struct schedule_device device = {.every_ms = 1000};
-    struct schedule *s = schedule_new(&device, 1, START, SEED);
+    struct schedule *s = schedule_new(&device, 1, 0, START, SEED);
     int64_t now = START;
     int polls = 0;
     while (now < START + 3600000) {
@@ -642,6 +674,8 @@ int main(void)
         cmocka_unit_test(a_day_of_fifty_devices_never_leaves_the_grid),
         cmocka_unit_test(first_polls_come_within_two_seconds_and_spread),
         cmocka_unit_test(a_short_period_is_spread_over_itself),
+        cmocka_unit_test(rows_begin_apart_and_share_a_phase_inside),
+        cmocka_unit_test(devices_that_are_further_apart_anyway_form_no_rows),
         cmocka_unit_test(the_same_seed_gives_the_same_times),
         cmocka_unit_test(no_device_means_no_turn),
         cmocka_unit_test(looking_at_the_next_turn_changes_nothing),
