@@ -95,16 +95,17 @@ void buf_addf(struct buf *b, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    /* Mostly there is room already. */
+    size_t free_bytes = b->failed ? 0 : b->cap - b->len;
+    int n = vsnprintf(free_bytes > 0 ? b->data + b->len : NULL, free_bytes, format, args);
     va_end(args);
-    if (n < 0) {
-        b->failed = true;
-    } else {
-        buf_reserve(b, (size_t)n);
-        if (!b->failed) {
+    b->failed |= n < 0;
+    if (room(b, n < 0 ? 0 : (size_t)n)) {
+        if ((size_t)n >= free_bytes)
             vsnprintf(b->data + b->len, (size_t)n + 1, format, again);
-            b->len += (size_t)n;
-        }
+        b->len += (size_t)n;
+    } else if (free_bytes > 0) {
+        b->data[b->len] = '\0'; /* where its beginning stood */
     }
     va_end(again);
 }
@@ -180,14 +181,34 @@ static size_t plain_length(const unsigned char *s)
     return (size_t)(at - s);
 }
 
-void buf_add_json(struct buf *b, const char *text)
+/* Mostly the whole text stands for itself. `wrap`: so many bytes more are needed around it. */
+static inline bool room_if_plain(struct buf *b, const char *text, size_t wrap, size_t *ret_len)
+{
+    *ret_len = plain_length((const unsigned char *)text);
+    return text[*ret_len] == '\0' && room(b, *ret_len + wrap);
+}
+
+/* A JSON string where there is room for it and its quotes. */
+static inline char *put_plain(char *at, const char *text, size_t len)
+{
+    *at++ = '"';
+    memcpy(at, text, len);
+    at += len;
+    *at++ = '"';
+    return at;
+}
+
+static inline void end_at(struct buf *b, char *at)
+{
+    *at = '\0';
+    b->len = (size_t)(at - b->data);
+}
+
+static void add_json_escaped(struct buf *b, const char *text)
 {
     const unsigned char *s = (const unsigned char *)text;
-    size_t plain = plain_length(s);
+    size_t n = strlen(text);
     buf_addc(b, '"');
-    buf_add(b, s, plain); /* mostly all of it */
-    s += plain;
-    size_t n = strlen((const char *)s);
     while (n) {
         size_t len = utf8_length(s, n);
         if (len == 0)
@@ -203,11 +224,31 @@ void buf_add_json(struct buf *b, const char *text)
     buf_addc(b, '"');
 }
 
+void buf_add_json(struct buf *b, const char *text)
+{
+    size_t len;
+    if (room_if_plain(b, text, 2, &len))
+        end_at(b, put_plain(b->data + b->len, text, len));
+    else
+        add_json_escaped(b, text);
+}
+
 void buf_add_key(struct buf *b, const char *key)
 {
-    if (b->len && b->data[b->len - 1] != '{' && b->data[b->len - 1] != '[')
+    bool first = b->len == 0 || b->data[b->len - 1] == '{' || b->data[b->len - 1] == '[';
+    size_t len;
+    if (room_if_plain(b, key, 4, &len)) {
+        char *at = b->data + b->len;
+        if (!first)
+            *at++ = ',';
+        at = put_plain(at, key, len);
+        *at++ = ':';
+        end_at(b, at);
+        return;
+    }
+    if (!first)
         buf_addc(b, ',');
-    buf_add_json(b, key);
+    add_json_escaped(b, key);
     buf_addc(b, ':');
 }
 

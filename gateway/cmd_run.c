@@ -176,20 +176,25 @@ static void keep_config(const struct run_options *o, const struct run_config *rc
 
 /* ---- running ---- */
 
-static void write_status(struct gateway *g, const char *runtime_dir, bool *said)
+/* The texts keep their memory from one second to the next. */
+struct status_files {
+    struct buf json, metrics;
+    bool said; /* that they cannot be written */
+};
+
+static void write_status(struct gateway *g, const char *runtime_dir, struct status_files *f)
 {
-    struct buf json = BUF_INIT, metrics = BUF_INIT;
     struct err_note note = {0};
-    gateway_status(g, &json, &metrics);
-    int err = health_write_file(runtime_dir, "status.json", &json, &note);
+    buf_reset(&f->json);
+    buf_reset(&f->metrics);
+    gateway_status(g, &f->json, &f->metrics);
+    int err = health_write_file(runtime_dir, "status.json", &f->json, &note);
     if (err == 0)
-        err = health_write_file(runtime_dir, "metrics.prom", &metrics, &note);
-    if (err < 0 && !*said)
+        err = health_write_file(runtime_dir, "metrics.prom", &f->metrics, &note);
+    if (err < 0 && !f->said)
         log_line(LOG_PRI_WARNING, "FG-STATUS", "%s; `fieldgate status` cannot work; check --runtime-dir",
                  note.text);
-    *said = err < 0;
-    buf_fini(&json);
-    buf_fini(&metrics);
+    f->said = err < 0;
 }
 
 static void say_summary(struct gateway *g, void (*say)(const char *))
@@ -201,26 +206,35 @@ static void say_summary(struct gateway *g, void (*say)(const char *))
     buf_fini(&text);
 }
 
-static enum run_end serve(struct gateway *g, const struct run_options *o, const sigset_t *signals)
+/* Until a signal comes: which it was. */
+static int serve_until_signal(struct gateway *g, const struct run_options *o, const sigset_t *signals,
+                              struct status_files *files)
 {
-    bool said = false;
-    write_status(g, o->runtime_dir, &said);
+    write_status(g, o->runtime_dir, files);
     say_summary(g, health_ready);
     for (unsigned rounds = 1;; rounds++) {
         struct timespec second = {.tv_sec = 1};
         int sig = sigtimedwait(signals, NULL, &second);
-        if (sig > 0) {
-            log_line(LOG_PRI_INFO, "FG-STOP", "signal=%s: %s", strsignal(sig),
-                     sig == SIGHUP ? _("starting again with the configuration as it is now") : _("stopping"));
-            return sig == SIGHUP ? RUN_AGAIN : RUN_STOP;
-        }
+        if (sig > 0)
+            return sig;
         if (gateway_tick(g))
             health_feed_watchdog();
-        write_status(g, o->runtime_dir, &said);
+        write_status(g, o->runtime_dir, files);
         say_summary(g, health_say);
         if (rounds % HEAP_LOOK_EVERY_S == 0)
             heap_look();
     }
+}
+
+static enum run_end serve(struct gateway *g, const struct run_options *o, const sigset_t *signals)
+{
+    struct status_files files = {BUF_INIT, BUF_INIT, false};
+    int sig = serve_until_signal(g, o, signals, &files);
+    buf_fini(&files.json);
+    buf_fini(&files.metrics);
+    log_line(LOG_PRI_INFO, "FG-STOP", "signal=%s: %s", strsignal(sig),
+             sig == SIGHUP ? _("starting again with the configuration as it is now") : _("stopping"));
+    return sig == SIGHUP ? RUN_AGAIN : RUN_STOP;
 }
 
 /* A time that tests shorten. */

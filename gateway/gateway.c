@@ -248,12 +248,12 @@ void gateway_status(struct gateway *g, struct buf *json, struct buf *metrics)
 {
     struct status_view view = gateway_view(g);
     struct status_figures figures;
-    json->failed = metrics->failed = status_look(&view, &figures) < 0;
+    json->failed = metrics->failed = status_figures_look(&view, &figures) < 0;
     if (json->failed)
         return;
     status_json(&view, &figures, json);
     status_metrics(&view, &figures, metrics);
-    status_forget(&figures);
+    status_figures_forget(&figures);
 }
 
 void gateway_summary(struct gateway *g, struct buf *text)

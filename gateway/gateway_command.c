@@ -64,12 +64,12 @@ static int do_status(void *context, struct buf *out, struct err_note *note)
     struct gateway *g = context;
     struct status_view view = gateway_view(g);
     struct status_figures figures;
-    int err = status_look(&view, &figures);
+    int err = status_figures_look(&view, &figures);
     (void)note;
     if (err)
         return err;
     status_json(&view, &figures, out);
-    status_forget(&figures);
+    status_figures_forget(&figures);
     if (buf_ok(out) && out->data[out->len - 1] == '\n') /* a file ends in a line end, a value does not */
         out->data[--out->len] = '\0';
     return 0;

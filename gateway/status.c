@@ -10,31 +10,6 @@
 #define DAY_MS 86400000.0
 #define MOST_DAYS 36500.0 /* "more than anybody needs" */
 
-int status_look(const struct status_view *v, struct status_figures *ret)
-{
-    int err = 0;
-    struct store_uplink_status *records = calloc(v->uplink_count + 1, sizeof *records);
-    ret->uplinks = calloc(v->uplink_count + 1, sizeof *ret->uplinks);
-    if (records && ret->uplinks) {
-        store_status_all(v->store, &ret->store, records);
-        for (size_t i = 0; i < v->uplink_count; i++) {
-            ret->uplinks[i].records = records[i];
-            uplink_status(v->uplinks[i], &ret->uplinks[i].link);
-        }
-    } else {
-        err = FG_ENOMEM;
-        status_forget(ret);
-    }
-    free(records);
-    return err;
-}
-
-void status_forget(struct status_figures *f)
-{
-    free(f->uplinks);
-    f->uplinks = NULL;
-}
-
 static void add_string(struct buf *out, const char *key, const char *value)
 {
     buf_add_key(out, key);
@@ -48,14 +23,6 @@ static void add_bool(struct buf *out, const char *key, bool value)
 {
     buf_add_key(out, key);
     buf_adds(out, value ? "true" : "false");
-}
-
-static const struct config_device *configured(const struct status_view *v, const char *name)
-{
-    for (size_t i = 0; i < v->config->device_count; i++)
-        if (strcmp(v->config->devices[i].name, name) == 0)
-            return &v->config->devices[i];
-    return NULL;
 }
 
 static void add_value(struct buf *out, const struct value *value)
@@ -111,18 +78,17 @@ static void add_readings(struct buf *out, const struct config_device *d, const s
     buf_addc(out, ']');
 }
 
-static void add_last_readings(struct buf *out, struct poller *poller, size_t device,
-                              const struct config_device *d)
+static void add_last_readings(struct buf *out, const struct status_device *d)
 {
-    struct poller_last *last = calloc(d->point_count + 1, sizeof *last);
+    struct poller_last *last = calloc(d->config->point_count + 1, sizeof *last);
     int64_t wall_ms, newest_ms = 0;
-    if (last && poller_last_readings(poller, device, last, &wall_ms)) {
-        for (size_t p = 0; p < d->point_count; p++)
+    if (last && poller_last_readings(d->poller, d->index, last, &wall_ms)) {
+        for (size_t p = 0; p < d->config->point_count; p++)
             newest_ms = last[p].mono_ms > newest_ms ? last[p].mono_ms : newest_ms;
         buf_member_int(out, "ts", wall_ms);
         if (newest_ms > 0)
             buf_member_int(out, "age_ms", clock_mono_ms() - newest_ms);
-        add_readings(out, d, last);
+        add_readings(out, d->config, last);
     }
     free(last);
 }
@@ -140,46 +106,39 @@ static void add_counters(struct buf *out, const struct poller_device_status *s,
     status_bus_counters(&s->stats, out);
 }
 
-static void add_device(struct buf *out, const struct status_view *v, struct poller *poller, size_t device)
+static void add_device(struct buf *out, const char *bus, const struct status_device *d)
 {
-    const struct poller_device *d = poller_device(poller, device);
-    const struct config_device *c = configured(v, d->name);
-    struct poller_device_status s;
-    struct gateway_report_status r;
-    poller_device_status(poller, device, &s);
+    const struct poller_device_status *s = &d->polls;
     buf_addc(out, '{');
-    add_string(out, "name", d->name);
-    add_string(out, "bus", poller_bus(poller));
-    buf_member_int(out, "unit", d->unit);
-    add_string(out, "model", c ? c->profile : NULL);
-    buf_member_int(out, "every_ms", d->every_ms);
-    add_string(out, "state", s.state);
-    if (s.last_failed != QUALITY_GOOD)
-        add_string(out, "failed_with", quality_word(s.last_failed));
-    if (s.last_failed == QUALITY_EXCEPTION)
-        buf_member_int(out, "exception", s.exception);
-    if (s.trouble != DRIVER_NO_TROUBLE)
-        add_string(out, "trouble", driver_trouble_word(s.trouble));
-    if (s.last_good_mono_ms)
-        buf_member_int(out, "last_good_age_ms", clock_mono_ms() - s.last_good_mono_ms);
-    gateway_reports_status(v->reports, d->layout_index, &r);
-    add_counters(out, &s, &r);
-    if (c)
-        add_last_readings(out, poller, device, c);
+    add_string(out, "name", d->options->name);
+    add_string(out, "bus", bus);
+    buf_member_int(out, "unit", d->options->unit);
+    add_string(out, "model", d->config->profile);
+    buf_member_int(out, "every_ms", d->options->every_ms);
+    add_string(out, "state", s->state);
+    if (s->last_failed != QUALITY_GOOD)
+        add_string(out, "failed_with", quality_word(s->last_failed));
+    if (s->last_failed == QUALITY_EXCEPTION)
+        buf_member_int(out, "exception", s->exception);
+    if (s->trouble != DRIVER_NO_TROUBLE)
+        add_string(out, "trouble", driver_trouble_word(s->trouble));
+    if (s->last_good_mono_ms)
+        buf_member_int(out, "last_good_age_ms", clock_mono_ms() - s->last_good_mono_ms);
+    add_counters(out, s, &d->report);
+    add_last_readings(out, d);
     buf_addc(out, '}');
 }
 
-static void add_devices(struct buf *out, const struct status_view *v)
+static void add_devices(struct buf *out, const struct status_figures *f)
 {
-    bool first = true;
     buf_add_key(out, "devices");
     buf_addc(out, '[');
-    for (size_t i = 0; i < v->poller_count; i++)
-        for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
-            if (!first)
+    for (size_t i = 0; i < f->bus_count; i++)
+        for (size_t d = 0; d < f->buses[i].device_count; d++) {
+            const struct status_device *device = &f->buses[i].devices[d];
+            if (device != f->devices)
                 buf_addc(out, ',');
-            first = false;
-            add_device(out, v, v->pollers[i], d);
+            add_device(out, f->buses[i].name, device);
         }
     buf_addc(out, ']');
 }
@@ -319,7 +278,7 @@ void status_json(const struct status_view *v, const struct status_figures *f, st
     }
     buf_addc(out, ']');
     buf_add_key(out, "buses");
-    status_bus_json(v->pollers, v->poller_count, out);
-    add_devices(out, v);
+    status_bus_json(f, out);
+    add_devices(out, f);
     buf_adds(out, "}\n");
 }

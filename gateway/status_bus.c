@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "prom.h"
+
 /* All are uint64_t. `trouble`: a kind of failure in metrics.prom. */
 static const struct counter {
     const char *key;
@@ -71,126 +73,105 @@ void status_bus_counters(const struct driver_stats *s, struct buf *out)
     buf_addc(out, '}');
 }
 
-static void add_bus(struct buf *out, struct poller *poller)
+static void add_bus(struct buf *out, const struct status_bus *bus)
 {
-    struct driver_bus_stats bus;
     struct driver_stats sum = {0};
     uint64_t missed = 0;
-    for (size_t d = 0; d < poller_device_count(poller); d++) {
-        struct poller_device_status s;
-        poller_device_status(poller, d, &s);
-        driver_stats_add(&sum, &s.stats);
-        missed += s.missed;
+    for (size_t d = 0; d < bus->device_count; d++) {
+        driver_stats_add(&sum, &bus->devices[d].polls.stats);
+        missed += bus->devices[d].polls.missed;
     }
-    poller_bus_status(poller, &bus);
     buf_addc(out, '{');
-    buf_member_text(out, "name", poller_bus(poller));
-    buf_member_uint(out, "busy_permille", bus.busy_permille);
+    buf_member_text(out, "name", bus->name);
+    buf_member_uint(out, "busy_permille", bus->stats.busy_permille);
     buf_member_uint(out, "missed", missed);
-    buf_member_uint(out, "stray_frames", bus.foreign_frames);
-    buf_member_uint(out, "stray_bytes", bus.foreign_bytes);
+    buf_member_uint(out, "stray_frames", bus->stats.foreign_frames);
+    buf_member_uint(out, "stray_bytes", bus->stats.foreign_bytes);
     buf_add_key(out, "counters");
     status_bus_counters(&sum, out);
     buf_addc(out, '}');
 }
 
-void status_bus_json(struct poller *const *pollers, size_t count, struct buf *out)
+void status_bus_json(const struct status_figures *f, struct buf *out)
 {
     buf_addc(out, '[');
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < f->bus_count; i++) {
         if (i > 0)
             buf_addc(out, ',');
-        add_bus(out, pollers[i]);
+        add_bus(out, &f->buses[i]);
     }
     buf_addc(out, ']');
 }
 
 /* ---- metrics.prom ---- */
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
+/* Samples of one device; labels: its own two, with room for another. */
+typedef void device_metric(struct buf *out, const char *name, struct prom_label labels[4],
+                           const struct driver_stats *s);
+
+static void requests(struct buf *out, const char *name, struct prom_label labels[4],
+                     const struct driver_stats *s)
 {
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    prom_add(out, name, labels, (int64_t)s->requests);
 }
 
-/* A metric of one device; label: a further label with its value, or "". */
-static void add_metric(struct buf *out, const char *name, struct poller *p, size_t device, const char *label,
-                       uint64_t value)
+static void replies(struct buf *out, const char *name, struct prom_label labels[4],
+                    const struct driver_stats *s)
 {
-    buf_addf(out, "%s{bus=\"%s\",device=\"%s\"%s} %llu\n", name, poller_bus(p),
-             poller_device(p, device)->name, label, (unsigned long long)value);
-}
-
-static void add_ms_metric(struct buf *out, struct poller *p, size_t device, const char *stat, uint64_t ms)
-{
-    buf_addf(out, "fieldgate_device_reply_seconds{bus=\"%s\",device=\"%s\",stat=\"%s\"} %llu.%03llu\n",
-             poller_bus(p), poller_device(p, device)->name, stat, (unsigned long long)(ms / 1000),
-             (unsigned long long)(ms % 1000));
-}
-
-typedef void device_metric(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s);
-
-static void requests(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s)
-{
-    add_metric(out, "fieldgate_device_requests_total", p, device, "", s->requests);
-}
-
-static void replies(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s)
-{
-    add_metric(out, "fieldgate_device_replies_total", p, device, "", s->replies);
+    prom_add(out, name, labels, (int64_t)s->replies);
 }
 
 /* What has never happened is left out: with all kinds for all devices the file would be mostly zeros. */
-static void failures(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s)
+static void failures(struct buf *out, const char *name, struct prom_label labels[4],
+                     const struct driver_stats *s)
 {
     for (size_t i = 0; i < COUNTERS; i++) {
-        char label[40];
         if (!counters[i].trouble || value_of(s, &counters[i]) == 0)
             continue;
-        snprintf(label, sizeof label, ",kind=\"%s\"", counters[i].trouble);
-        add_metric(out, "fieldgate_device_failures_total", p, device, label, value_of(s, &counters[i]));
+        labels[2] = (struct prom_label){"kind", counters[i].trouble};
+        prom_add(out, name, labels, (int64_t)value_of(s, &counters[i]));
     }
 }
 
-static void exceptions(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s)
+static void exceptions(struct buf *out, const char *name, struct prom_label labels[4],
+                       const struct driver_stats *s)
 {
     for (size_t i = 0; i < DRIVER_EXCEPTIONS; i++) {
-        char label[40], word[8];
+        char word[8];
         if (s->exception_codes[i] == 0)
             continue;
-        snprintf(label, sizeof label, ",code=\"%s\"", code_word(i, word));
-        add_metric(out, "fieldgate_device_exceptions_total", p, device, label, s->exception_codes[i]);
+        labels[2] = (struct prom_label){"code", code_word(i, word)};
+        prom_add(out, name, labels, (int64_t)s->exception_codes[i]);
     }
 }
 
-static void reply_times(struct buf *out, struct poller *p, size_t device, const struct driver_stats *s)
+static void reply_times(struct buf *out, const char *name, struct prom_label labels[4],
+                        const struct driver_stats *s)
 {
-    if (s->replies == 0)
-        return;
-    add_ms_metric(out, p, device, "min", s->reply_min_ms);
-    add_ms_metric(out, p, device, "mean", mean_ms(s));
-    add_ms_metric(out, p, device, "max", s->reply_max_ms);
+    const struct {
+        const char *stat;
+        uint64_t ms;
+    } times[] = {{"min", s->reply_min_ms}, {"mean", mean_ms(s)}, {"max", s->reply_max_ms}};
+    for (size_t i = 0; s->replies > 0 && i < sizeof times / sizeof times[0]; i++) {
+        labels[2] = (struct prom_label){"stat", times[i].stat};
+        prom_add_milli(out, name, labels, times[i].ms);
+    }
 }
 
-static void bus_metrics(struct poller *const *pollers, size_t count, struct buf *out)
+static void bus_metrics(const struct status_figures *f, struct buf *out)
 {
-    head(out, "fieldgate_bus_busy_ratio", "gauge", "Share of the last minute in which the line was in use.");
-    for (size_t i = 0; i < count; i++) {
-        struct driver_bus_stats bus;
-        poller_bus_status(pollers[i], &bus);
-        buf_addf(out, "fieldgate_bus_busy_ratio{bus=\"%s\"} %u.%03u\n", poller_bus(pollers[i]),
-                 bus.busy_permille / 1000, bus.busy_permille % 1000);
-    }
-    head(out, "fieldgate_bus_stray_frames_total", "counter",
-         "Sound frames between our questions that nobody waits for.");
-    for (size_t i = 0; i < count; i++) {
-        struct driver_bus_stats bus;
-        poller_bus_status(pollers[i], &bus);
-        buf_addf(out, "fieldgate_bus_stray_frames_total{bus=\"%s\"} %llu\n", poller_bus(pollers[i]),
-                 (unsigned long long)bus.foreign_frames);
-    }
+    static const char BUSY[] = "fieldgate_bus_busy_ratio", STRAY[] = "fieldgate_bus_stray_frames_total";
+    prom_head(out, BUSY, "gauge", "Share of the last minute in which the line was in use.");
+    for (size_t i = 0; i < f->bus_count; i++)
+        prom_add_milli(out, BUSY, (struct prom_label[]){{"bus", f->buses[i].name}, {0}},
+                       f->buses[i].stats.busy_permille);
+    prom_head(out, STRAY, "counter", "Sound frames between our questions that nobody waits for.");
+    for (size_t i = 0; i < f->bus_count; i++)
+        prom_add(out, STRAY, (struct prom_label[]){{"bus", f->buses[i].name}, {0}},
+                 (int64_t)f->buses[i].stats.foreign_frames);
 }
 
-void status_bus_metrics(struct poller *const *pollers, size_t count, struct buf *out)
+void status_bus_metrics(const struct status_figures *f, struct buf *out)
 {
     static const struct {
         const char *name, *type, *help;
@@ -203,14 +184,14 @@ void status_bus_metrics(struct poller *const *pollers, size_t count, struct buf 
         {"fieldgate_device_exceptions_total", "counter", "Refusals by Modbus exception code.", exceptions},
         {"fieldgate_device_reply_seconds", "gauge", "From question to answer, since start.", reply_times},
     };
-    bus_metrics(pollers, count, out);
+    bus_metrics(f, out);
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
-        for (size_t i = 0; i < count; i++)
-            for (size_t d = 0; d < poller_device_count(pollers[i]); d++) {
-                struct poller_device_status s;
-                poller_device_status(pollers[i], d, &s);
-                metrics[m].add(out, pollers[i], d, &s.stats);
+        prom_head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (size_t i = 0; i < f->bus_count; i++)
+            for (size_t d = 0; d < f->buses[i].device_count; d++) {
+                const struct status_device *device = &f->buses[i].devices[d];
+                struct prom_label labels[4] = {{"bus", f->buses[i].name}, {"device", device->options->name}};
+                metrics[m].add(out, metrics[m].name, labels, &device->polls.stats);
             }
     }
 }

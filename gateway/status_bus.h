@@ -10,12 +10,12 @@
 #define FG_STATUS_BUS_H
 
 #include "buf.h"
-#include "poller.h"
+#include "status_figures.h"
 
 /* An object: what questions came to. */
 void status_bus_counters(const struct driver_stats *s, struct buf *out);
 /* An array: each bus, with the sum of its devices. */
-void status_bus_json(struct poller *const *pollers, size_t count, struct buf *out);
-void status_bus_metrics(struct poller *const *pollers, size_t count, struct buf *out);
+void status_bus_json(const struct status_figures *f, struct buf *out);
+void status_bus_metrics(const struct status_figures *f, struct buf *out);
 
 #endif

@@ -3,40 +3,37 @@
  * to it. */
 #include <string.h>
 
+#include "prom.h"
 #include "status.h"
 #include "status_bus.h"
 
-static void head(struct buf *out, const char *name, const char *type, const char *help)
+/* A metric of the whole gateway. */
+static void add_one(struct buf *out, const char *name, const char *type, const char *help, int64_t value)
 {
-    buf_addf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    prom_head(out, name, type, help);
+    prom_add(out, name, NULL, value);
 }
 
 static void store_metrics(const struct status_view *v, const struct store_status *s, struct buf *out)
 {
-    head(out, "fieldgate_store_bytes", "gauge", "Size of the buffer on disk.");
-    buf_addf(out, "fieldgate_store_bytes %lld\n", (long long)s->bytes);
-    head(out, "fieldgate_store_max_bytes", "gauge", "Configured cap of the buffer.");
-    buf_addf(out, "fieldgate_store_max_bytes %lld\n", (long long)s->max_bytes);
-    head(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.");
-    buf_addf(out, "fieldgate_store_commits_total %llu\n", (unsigned long long)s->commits);
-    head(out, "fieldgate_store_in_memory", "gauge",
-         "Records that are in memory only, because the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_in_memory %llu\n", (unsigned long long)s->in_memory);
-    head(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.");
-    buf_addf(out, "fieldgate_store_failing %d\n", s->disk_failing);
-    head(out, "fieldgate_store_stalled_seconds", "gauge",
-         "How long the disk has not finished what it was asked; 0: it works.");
-    buf_addf(out, "fieldgate_store_stalled_seconds %lld\n", (long long)(s->stalled_ms / 1000));
-    head(out, "fieldgate_store_durable", "gauge", "1 while new records go to the disk, 0: to memory.");
-    buf_addf(out, "fieldgate_store_durable %d\n", s->durable);
-    head(out, "fieldgate_store_queue_dropped_samples_total", "counter",
-         "Samples lost since start because the disk was too slow.");
-    buf_addf(out, "fieldgate_store_queue_dropped_samples_total %llu\n", (unsigned long long)s->queue_dropped);
+    add_one(out, "fieldgate_store_bytes", "gauge", "Size of the buffer on disk.", s->bytes);
+    add_one(out, "fieldgate_store_max_bytes", "gauge", "Configured cap of the buffer.", s->max_bytes);
+    add_one(out, "fieldgate_store_commits_total", "counter", "Transactions committed since start.",
+            (int64_t)s->commits);
+    add_one(out, "fieldgate_store_in_memory", "gauge",
+            "Records that are in memory only, because the disk refuses writes.", (int64_t)s->in_memory);
+    add_one(out, "fieldgate_store_failing", "gauge", "1 while the disk refuses writes.", s->disk_failing);
+    add_one(out, "fieldgate_store_stalled_seconds", "gauge",
+            "How long the disk has not finished what it was asked; 0: it works.", s->stalled_ms / 1000);
+    add_one(out, "fieldgate_store_durable", "gauge", "1 while new records go to the disk, 0: to memory.",
+            s->durable);
+    add_one(out, "fieldgate_store_queue_dropped_samples_total", "counter",
+            "Samples lost since start because the disk was too slow.", (int64_t)s->queue_dropped);
     int64_t room_ms = status_room_ms(s, v->records_per_day);
     if (room_ms >= 0) {
-        head(out, "fieldgate_store_room_seconds", "gauge",
-             "Time until undelivered records must go, at the present rate, when nothing is delivered.");
-        buf_addf(out, "fieldgate_store_room_seconds %lld\n", (long long)(room_ms / 1000));
+        add_one(out, "fieldgate_store_room_seconds", "gauge",
+                "Time until undelivered records must go, at the present rate, when nothing is delivered.",
+                room_ms / 1000);
     }
 }
 
@@ -99,39 +96,43 @@ static void uplink_metrics(const struct status_view *v, const struct status_upli
          UPLINK_UNHEARD_RECORDS},
     };
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        prom_head(out, metrics[m].name, metrics[m].type, metrics[m].help);
         for (size_t i = 0; i < v->uplink_count; i++)
-            buf_addf(out, "%s{uplink=\"%s\"} %llu\n", metrics[m].name, v->config->uplinks[i].name,
-                     (unsigned long long)uplink_metric(&u[i], metrics[m].which));
+            prom_add(out, metrics[m].name, (struct prom_label[]){{"uplink", v->config->uplinks[i].name}, {0}},
+                     (int64_t)uplink_metric(&u[i], metrics[m].which));
     }
 }
 
 static void loss_metrics(const struct status_view *v, const struct status_uplink *u, struct buf *out)
 {
     static const char NAME[] = "fieldgate_uplink_dropped_by_reason_records";
-    head(out, NAME, "gauge", "Records given up, by reason.");
+    prom_head(out, NAME, "gauge", "Records given up, by reason.");
     for (size_t i = 0; i < v->uplink_count; i++)
         for (int r = 0; r < STORE_LOSS_REASONS; r++)
-            buf_addf(out, "%s{uplink=\"%s\",reason=\"%s\"} %llu\n", NAME, v->config->uplinks[i].name,
-                     store_loss_word((enum store_loss_reason)r),
-                     (unsigned long long)u[i].records.dropped_by[r]);
+            prom_add(out, NAME,
+                     (struct prom_label[]){{"uplink", v->config->uplinks[i].name},
+                                           {"reason", store_loss_word((enum store_loss_reason)r)},
+                                           {0}},
+                     (int64_t)u[i].records.dropped_by[r]);
 }
 
 /* Only of uplinks that take commands. */
 static void command_metrics(const struct status_view *v, const struct status_uplink *u, struct buf *out)
 {
     static const char NAME[] = "fieldgate_uplink_commands_total";
-    head(out, NAME, "counter", "Commands from the broker since start, by what became of them.");
+    prom_head(out, NAME, "counter", "Commands from the broker since start, by what became of them.");
     for (size_t i = 0; i < v->uplink_count; i++) {
         const char *uplink = v->config->uplinks[i].name;
         const struct uplink_commands *c = &u[i].link.commands;
         if (v->config->uplinks[i].command_count == 0)
             continue;
         for (int r = 0; r < COMMAND_RESULTS; r++)
-            buf_addf(out, "%s{uplink=\"%s\",result=\"%s\"} %llu\n", NAME, uplink,
-                     command_result_word((enum command_result)r), (unsigned long long)c->results[r]);
-        buf_addf(out, "%s{uplink=\"%s\",result=\"unanswered\"} %llu\n", NAME, uplink,
-                 (unsigned long long)c->unanswered);
+            prom_add(out, NAME,
+                     (struct prom_label[]){
+                         {"uplink", uplink}, {"result", command_result_word((enum command_result)r)}, {0}},
+                     (int64_t)c->results[r]);
+        prom_add(out, NAME, (struct prom_label[]){{"uplink", uplink}, {"result", "unanswered"}, {0}},
+                 (int64_t)c->unanswered);
     }
 }
 
@@ -144,9 +145,9 @@ enum device_metric {
     DEVICE_AGGREGATES
 };
 
-static uint64_t device_metric(const struct poller_device_status *s, const struct gateway_report_status *r,
-                              enum device_metric which)
+static uint64_t device_metric(const struct status_device *d, enum device_metric which)
 {
+    const struct poller_device_status *s = &d->polls;
     switch (which) {
     case DEVICE_UP:
         return strcmp(s->state, "ok") == 0;
@@ -157,14 +158,14 @@ static uint64_t device_metric(const struct poller_device_status *s, const struct
     case DEVICE_MISSED:
         return s->missed;
     case DEVICE_SUPPRESSED:
-        return r->suppressed;
+        return d->report.suppressed;
     case DEVICE_AGGREGATES:
-        return r->aggregates;
+        return d->report.aggregates;
     }
     return 0;
 }
 
-static void device_metrics(const struct status_view *v, struct buf *out)
+static void device_metrics(const struct status_figures *f, struct buf *out)
 {
     static const struct {
         const char *name, *type, *help;
@@ -180,38 +181,35 @@ static void device_metrics(const struct status_view *v, struct buf *out)
          DEVICE_AGGREGATES},
     };
     for (size_t m = 0; m < sizeof metrics / sizeof metrics[0]; m++) {
-        head(out, metrics[m].name, metrics[m].type, metrics[m].help);
-        for (size_t i = 0; i < v->poller_count; i++)
-            for (size_t d = 0; d < poller_device_count(v->pollers[i]); d++) {
-                struct poller_device_status s;
-                struct gateway_report_status r;
-                poller_device_status(v->pollers[i], d, &s);
-                gateway_reports_status(v->reports, poller_device(v->pollers[i], d)->layout_index, &r);
-                buf_addf(out, "%s{bus=\"%s\",device=\"%s\"} %llu\n", metrics[m].name,
-                         poller_bus(v->pollers[i]), poller_device(v->pollers[i], d)->name,
-                         (unsigned long long)device_metric(&s, &r, metrics[m].which));
+        prom_head(out, metrics[m].name, metrics[m].type, metrics[m].help);
+        for (size_t i = 0; i < f->bus_count; i++)
+            for (size_t d = 0; d < f->buses[i].device_count; d++) {
+                const struct status_device *device = &f->buses[i].devices[d];
+                prom_add(
+                    out, metrics[m].name,
+                    (struct prom_label[]){{"bus", f->buses[i].name}, {"device", device->options->name}, {0}},
+                    (int64_t)device_metric(device, metrics[m].which));
             }
     }
 }
 
 void status_metrics(const struct status_view *v, const struct status_figures *f, struct buf *out)
 {
-    head(out, "fieldgate_info", "gauge", "Version of the running gateway.");
-    buf_addf(out, "fieldgate_info{gateway=\"%s\",version=\"%s\"} 1\n", v->gateway_id, FG_VERSION);
-    head(out, "fieldgate_clock_trusted", "gauge", "1 while the wall clock can be believed.");
-    buf_addf(out, "fieldgate_clock_trusted %d\n", v->clock_trusted);
-    head(out, "fieldgate_start_time_seconds", "gauge",
-         "When the gateway was started, as its clock said then.");
-    buf_addf(out, "fieldgate_start_time_seconds %lld\n", (long long)(v->started_wall_ms / 1000));
+    prom_head(out, "fieldgate_info", "gauge", "Version of the running gateway.");
+    prom_add(out, "fieldgate_info",
+             (struct prom_label[]){{"gateway", v->gateway_id}, {"version", FG_VERSION}, {0}}, 1);
+    add_one(out, "fieldgate_clock_trusted", "gauge", "1 while the wall clock can be believed.",
+            v->clock_trusted);
+    add_one(out, "fieldgate_start_time_seconds", "gauge",
+            "When the gateway was started, as its clock said then.", v->started_wall_ms / 1000);
     if (v->written_bytes >= 0) {
-        head(out, "fieldgate_written_bytes_total", "counter",
-             "Bytes written to media since start, as the kernel counts them.");
-        buf_addf(out, "fieldgate_written_bytes_total %lld\n", (long long)v->written_bytes);
+        add_one(out, "fieldgate_written_bytes_total", "counter",
+                "Bytes written to media since start, as the kernel counts them.", v->written_bytes);
     }
     store_metrics(v, &f->store, out);
     uplink_metrics(v, f->uplinks, out);
     loss_metrics(v, f->uplinks, out);
     command_metrics(v, f->uplinks, out);
-    device_metrics(v, out);
-    status_bus_metrics(v->pollers, v->poller_count, out);
+    device_metrics(f, out);
+    status_bus_metrics(f, out);
 }

@@ -16,7 +16,7 @@ MAX_FILE_LINES = 500
 
 # A module is a file name without its ending; a pattern may end in _* for the parts that a module is split into.
 LEVELS = {
-    0: ["err", "log", "clock", "text", "text_said", "buf", "pulse", "decimal", "json", "rate", "damp", "tar",
+    0: ["err", "log", "clock", "text", "text_said", "buf", "pulse", "decimal", "json", "prom", "rate", "damp", "tar",
         "redact", "heap"],
     1: ["sample", "layout", "queue", "seqset", "counter", "report", "aggregate"],
     2: ["drivers/", "store", "store_*", "schedule", "busload", "payload", "payload_*", "compress", "mqtt", "mqtt_*",

@@ -49,6 +49,42 @@ static void an_impossible_size_fails_and_stays_failed_until_reset(void **state)
     buf_fini(&b);
 }
 
+static void formatted_text_grows_the_buffer_at_any_length(void **state)
+{
+    (void)state;
+    char text[300] = "";
+    struct buf whole = BUF_INIT;
+    for (size_t n = 0; n < sizeof text - 1; n++) {
+        struct buf b = BUF_INIT;
+        buf_adds(&b, "before ");
+        buf_addf(&b, "%s|", text);
+        buf_reset(&whole);
+        buf_adds(&whole, "before ");
+        buf_adds(&whole, text);
+        buf_addc(&whole, '|');
+        assert_int_equal(b.len, whole.len);
+        assert_string_equal(b.data, whole.data);
+        buf_fini(&b);
+        text[n] = (char)('a' + n % 26);
+    }
+    buf_fini(&whole);
+}
+
+static void keys_bring_their_commas(void **state)
+{
+    (void)state;
+    struct buf b = BUF_INIT;
+    buf_addc(&b, '{');
+    buf_member_int(&b, "plain", -1);
+    buf_member_text(&b, "độ ẩm", "b\"c");
+    buf_add_key(&b, "list");
+    buf_adds(&b, "[{");
+    buf_member_uint(&b, "in", 2);
+    buf_adds(&b, "}]}");
+    assert_string_equal(b.data, "{\"plain\":-1,\"độ ẩm\":\"b\\\"c\",\"list\":[{\"in\":2}]}");
+    buf_fini(&b);
+}
+
 static void json_strings_escape_control_characters_and_keep_vietnamese(void **state)
 {
     (void)state;
@@ -86,32 +122,17 @@ static void surrogates_and_overlong_forms_are_replaced(void **state)
     buf_fini(&b);
 }
 
-static void keys_bring_their_commas(void **state)
-{
-    (void)state;
-    struct buf b = BUF_INIT;
-    buf_addc(&b, '{');
-    buf_add_key(&b, "a");
-    buf_add_int(&b, 1);
-    buf_add_key(&b, "b");
-    buf_addc(&b, '{');
-    buf_add_key(&b, "c");
-    buf_add_int(&b, 2);
-    buf_adds(&b, "}}");
-    assert_string_equal(b.data, "{\"a\":1,\"b\":{\"c\":2}}");
-    buf_fini(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_and_numbers_are_appended_and_terminated),
         cmocka_unit_test(a_reset_buffer_is_empty_and_keeps_its_memory),
         cmocka_unit_test(an_impossible_size_fails_and_stays_failed_until_reset),
+        cmocka_unit_test(formatted_text_grows_the_buffer_at_any_length),
+        cmocka_unit_test(keys_bring_their_commas),
         cmocka_unit_test(json_strings_escape_control_characters_and_keep_vietnamese),
         cmocka_unit_test(any_bytes_become_valid_json),
         cmocka_unit_test(surrogates_and_overlong_forms_are_replaced),
-        cmocka_unit_test(keys_bring_their_commas),
     };
     return cmocka_run_group_tests_name("buf", tests, NULL, NULL);
 }
