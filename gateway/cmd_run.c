@@ -20,6 +20,7 @@
 #include "health.h"
 #include "heap.h"
 #include "log.h"
+#include "store.h"
 #include "text.h"
 #include "uplink_backoff.h"
 
@@ -333,6 +334,7 @@ int cmd_run(int argc, char **argv)
     if (code != CMD_GO_ON)
         return code;
     heap_begin();
+    store_begin();
     log_init(o.debug);
     umask(0027);
     prctl(PR_SET_NAME, CMD_PROCESS_NAME); /* after a restart on SIGHUP the kernel would say "exe" */

@@ -147,6 +147,16 @@ void queue_wait(struct queue *q, size_t bytes, int64_t deadline_mono_ms)
     pthread_mutex_unlock(&q->lock);
 }
 
+/* The length of the oldest message. */
+static uint32_t oldest_len(const struct queue *q)
+{
+    uint32_t len;
+    unsigned char *p = (unsigned char *)&len;
+    for (size_t i = 0; i < sizeof len; i++)
+        p[i] = q->bytes[(q->begin + i) % q->capacity];
+    return len;
+}
+
 int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms)
 {
     int result = FG_ETIMEOUT;
@@ -165,6 +175,24 @@ int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms)
     }
     pthread_mutex_unlock(&q->lock);
     return result;
+}
+
+size_t queue_drain(struct queue *q, void *dst, size_t cap, size_t *count)
+{
+    size_t most = *count, bytes = 0;
+    *count = 0;
+    pthread_mutex_lock(&q->lock);
+    while (*count < most && q->used > 0) {
+        uint32_t len;
+        if (oldest_len(q) > cap - bytes)
+            break;
+        take(q, &len, sizeof len);
+        take(q, (unsigned char *)dst + bytes, len);
+        bytes += len;
+        ++*count;
+    }
+    pthread_mutex_unlock(&q->lock);
+    return bytes;
 }
 
 void queue_close(struct queue *q)

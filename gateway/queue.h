@@ -2,7 +2,8 @@
 /*
  * queue - a bounded queue of byte messages from many threads to one.
  *
- * Threads    queue_push() from any thread; queue_pop() and queue_wait() from one thread, the reader.
+ * Threads    queue_push() from any thread; queue_pop(), queue_drain() and queue_wait() from one thread, the
+ *            reader.
  * Ownership  Bytes are copied in and out; one allocation at queue_new(), none afterwards; of it only so much
  *            is ever touched as has waited at once.
  * Errors     FG_EFULL when a message does not fit now, FG_EINVALID when it never can (queue_max_message()),
@@ -24,6 +25,10 @@ int queue_push(struct queue *q, const void *head, size_t head_len, const void *t
 /* Takes the oldest message into dst (which must hold queue_max_message() bytes). Waits until mono_ms deadline
  * (clock_mono_ms) for one; returns its length, FG_ETIMEOUT, or FG_ECLOSED once closed *and* empty. */
 int queue_pop(struct queue *q, void *dst, size_t cap, int64_t deadline_mono_ms);
+/* Takes what waits already, and never waits itself: of the oldest messages as many as fit whole into cap
+ * bytes, at most *count, one behind the other. Returns the bytes taken; *count becomes the messages taken. A
+ * reader that comes for thousands locks once. */
+size_t queue_drain(struct queue *q, void *dst, size_t cap, size_t *count);
 /* Sleeps until so many bytes wait, prefixes of 4 bytes a message counted: a reader that has time is not woken
  * for each message. Returns at once after queue_close() or queue_wake(), and at the deadline. The reader's.
  */

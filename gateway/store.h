@@ -5,10 +5,11 @@
  *
  * Threads    Any thread may call any function; store_close() must be the last call. One writer thread inside
  *            commits; one SQLite connection, guarded by one lock.
- *            store_append() and store_append_event() never wait for the disk; store_read() may wait for one
- * flush. Ownership  The store copies what it is given and lends nothing out. Errors     Negative FG_E*
- * (err.h). ret_ arguments are set only on success. Nothing here logs: what the caller should say is in
- * store_status() and in notes.
+ *            store_append() and store_append_event() never wait for the disk; store_read() may wait for
+ *            one flush.
+ * Ownership  The store copies what it is given and lends nothing out.
+ * Errors     Negative FG_E* (err.h). ret_ arguments are set only on success. Nothing here logs: what the
+ *            caller should say is in store_status(), store_news() and in notes.
  *
  * A record is (stream, seq). seq is given at commit and strictly rises without holes but those a loss event
  * names; a new stream goes on counting where the old one ended, so seq alone is unique in the file, and the
@@ -99,6 +100,9 @@ struct store_batch {
 void store_batch_init(struct store_batch *b);
 void store_batch_fini(struct store_batch *b);
 
+/* Once, before the program's first thread: how SQLite is to work in this process. Without it all works, only
+ * more slowly. */
+void store_begin(void);
 /* Opens or creates; starts the writer. FG_EFOREIGN with a note: the file is not ours or newer than we are.
  * A damaged file is set aside, what is readable goes on, and an event says so. On a disk that refuses writes
  * it opens in memory (store_status.durable is false), and goes over to the disk by itself. */

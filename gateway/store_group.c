@@ -5,7 +5,19 @@
 
 #include "store_record.h"
 
-int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mono_ms)
+static void pop_more(struct store_group *g, struct queue *q, size_t most_bytes, size_t most_records)
+{
+    if (g->data.len >= most_bytes || g->count >= most_records)
+        return;
+    size_t room = g->data.cap - g->data.len, count = most_records - g->count;
+    if (room > most_bytes - g->data.len)
+        room = most_bytes - g->data.len;
+    g->data.len += queue_drain(q, g->data.data + g->data.len, room, &count);
+    g->count += count;
+}
+
+int store_group_pop(struct store_group *g, struct queue *q, size_t most_bytes, size_t most_records,
+                    int64_t deadline_mono_ms)
 {
     size_t room = queue_max_message(q);
     buf_reserve(&g->data, room);
@@ -18,6 +30,7 @@ int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mon
         return n;
     g->data.len += (size_t)n;
     g->count++;
+    pop_more(g, q, most_bytes, most_records);
     return 0;
 }
 

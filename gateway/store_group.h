@@ -12,8 +12,10 @@
 
 #include "store_internal.h"
 
-/* Takes the next message of the queue (an encoded record) over; FG_ETIMEOUT, FG_ECLOSED as queue_pop(). */
-int store_group_pop(struct store_group *g, struct queue *q, int64_t deadline_mono_ms);
+/* Takes over the next message of the queue (an encoded record), and of those that wait behind it as many as
+ * leave the group within so many bytes and records; FG_ETIMEOUT, FG_ECLOSED as queue_pop(). */
+int store_group_pop(struct store_group *g, struct queue *q, size_t most_bytes, size_t most_records,
+                    int64_t deadline_mono_ms);
 /* Adds an event. */
 int store_group_add(struct store_group *g, int64_t ts_ms, uint32_t flags, const char *body, size_t len,
                     const char *extra, size_t extra_len);

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * store_memory - what the store does while the disk refuses writes: the same tables, in memory, under a
- * stream of their own, until the disk takes the records over.
+ * store_memory - what the store does while the disk refuses writes, or a large damaged file is being saved:
+ * the same tables, in memory, under a stream of their own, until the disk takes the records over.
  *
  * Threads    Whoever holds the store's turn; those that begin or end something only the writer, or
- * store_open(). Ownership  The state is the store's; store_memory_fini(). Errors     As store_db.h;
- * everything is then as before, and may be tried again.
+ *            store_open().
+ * Ownership  The state is the store's; store_memory_fini().
+ * Errors     As store_db.h; everything is then as before, and may be tried again.
  *
  * One number divides the records: those below memory.first are in the file, the others in memory. What was in
- * the file stays readable there, and acknowledgements are remembered. When the disk works again the records
- * move over under their own numbers, oldest first, a transaction at a time; new ones queue up behind them, so
- * that order holds.
+ * the file stays readable there (not while it is being saved), and acknowledgements are remembered. When the
+ * disk works again the records move over under their own numbers, oldest first, a transaction at a time; new
+ * ones queue up behind them, so that order holds.
  */
 #ifndef FG_STORE_MEMORY_H
 #define FG_STORE_MEMORY_H

@@ -3,8 +3,9 @@
  * store_salvage_job - the long part of saving a damaged database: reads it from end to end and builds a new
  * one from what is whole, at once or in a thread of its own.
  *
- * Threads    Whoever opens or writes the store; the job's own thread works on files only, and on nothing of
- * the store's. Ownership  store_salvage_job_new()/store_salvage_job_free(), which ends a job that runs.
+ * Threads    Whoever opens or writes the store; the job's own thread works on files only, and on nothing
+ *            of the store's.
+ * Ownership  store_salvage_job_new()/store_salvage_job_free(), which ends a job that runs.
  * Errors     As store_db.h, about the new database; damage in the old one is what this is for.
  *
  * The damaged file must not be open in this process meanwhile: to look at its first page closes a descriptor

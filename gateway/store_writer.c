@@ -168,9 +168,15 @@ int store_commit(struct store *s, store_also *also, void *context)
     return err;
 }
 
+/* While the disk refuses, only the memory of a group has a limit. */
+static size_t most_records(const struct store *s)
+{
+    return s->stuck ? SIZE_MAX : GROUP_RECORDS;
+}
+
 static bool is_full(const struct store *s)
 {
-    return s->group.data.len >= s->sizes.group_bytes || (!s->stuck && s->group.count >= GROUP_RECORDS);
+    return s->group.data.len >= s->sizes.group_bytes || s->group.count >= most_records(s);
 }
 
 /* Fills the group until it is time to commit; FG_ECLOSED when there will be no more. */
@@ -189,10 +195,11 @@ static int collect(struct store *s)
         /* What is held back must be out of the queue when the time becomes known: it is corrected then. */
         if (s->group.count > 0 && !s->stuck && !store_clock_holds(s))
             queue_wait(s->queue, WAKE_BYTES, deadline);
-        int err = store_group_pop(&s->group, s->queue, deadline);
+        bool first = s->group.count == 0;
+        int err = store_group_pop(&s->group, s->queue, s->sizes.group_bytes, most_records(s), deadline);
         if (err)
             return err;
-        if (s->group.count == 1)
+        if (first)
             s->group_since_mono_ms = clock_mono_ms();
     }
     return 0;

@@ -3,9 +3,11 @@
  * store_writer - the one thread that commits: groups what comes from the queue, numbers it, makes room, tries
  * again.
  *
- * Threads    store_writer_run() is the thread. store_commit() is called by it, and by store_open() before it
- * runs. Ownership  - Errors     store_commit(): as store_db.h; everything in memory is then as before, and
- * the group is kept.
+ * Threads    store_writer_run() is the thread. store_commit() is called by it, and by store_open()
+ *            before it runs.
+ * Ownership  -
+ * Errors     store_commit(): as store_db.h; everything in memory is then as before, and the group is
+ *            kept.
  */
 #ifndef FG_STORE_WRITER_H
 #define FG_STORE_WRITER_H

@@ -139,6 +139,58 @@ static void messages_survive_wrapping_at_every_place(void **state)
     queue_free(q);
 }
 
+static void what_waits_comes_out_at_once_as_far_as_there_is_room(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(1024);
+    char got[16];
+    size_t count = 10;
+    assert_int_equal(queue_drain(q, got, sizeof got, &count), 0);
+    assert_int_equal(count, 0);
+    assert_int_equal(push(q, "one"), 0);
+    assert_int_equal(push(q, ""), 0);
+    assert_int_equal(push(q, "three"), 0);
+    assert_int_equal(push(q, "four"), 0);
+    count = 10;
+    assert_int_equal(queue_drain(q, got, 11, &count), 8); /* the fourth needs one more byte */
+    assert_memory_equal(got, "onethree", 8);
+    assert_int_equal(count, 3);
+    assert_int_equal(push(q, "five"), 0);
+    count = 1;
+    assert_int_equal(queue_drain(q, got, sizeof got, &count), 4);
+    assert_int_equal(count, 1);
+    expect_pop(q, "five");
+    queue_free(q);
+}
+
+/* Batches of every size that begin at every place: one message stays behind, as an empty ring begins again.
+ */
+static void batches_survive_wrapping_at_every_place(void **state)
+{
+    (void)state;
+    struct queue *q = queue_new(101);
+    unsigned char sent[5], got[101], next = 0, expected = 0;
+    size_t waiting = 0;
+    for (size_t round = 0; round < 3000; round++) {
+        size_t len = round % (sizeof sent + 1);
+        for (size_t i = 0; i < len; i++)
+            sent[i] = (unsigned char)(next + i);
+        while (waiting <= round % 11 && queue_push(q, sent, len, NULL, 0) == 0) {
+            waiting++;
+            next = (unsigned char)(next + len);
+            for (size_t i = 0; i < len; i++)
+                sent[i] = (unsigned char)(next + i);
+        }
+        size_t count = waiting - 1;
+        size_t bytes = queue_drain(q, got, sizeof got, &count);
+        assert_int_equal(count, waiting - 1);
+        waiting = 1;
+        for (size_t i = 0; i < bytes; i++)
+            assert_int_equal(got[i], expected++);
+    }
+    queue_free(q);
+}
+
 /* Otherwise the memory of a daemon grows for hours, until the ring has come round once. */
 static void a_queue_takes_memory_for_what_waits_not_for_what_has_passed(void **state)
 {
@@ -284,6 +336,8 @@ int main(void)
         cmocka_unit_test(a_full_queue_refuses_and_keeps_what_it_has),
         cmocka_unit_test(a_message_that_can_never_fit_is_an_error_of_its_own),
         cmocka_unit_test(messages_survive_wrapping_at_every_place),
+        cmocka_unit_test(what_waits_comes_out_at_once_as_far_as_there_is_room),
+        cmocka_unit_test(batches_survive_wrapping_at_every_place),
         cmocka_unit_test(a_queue_takes_memory_for_what_waits_not_for_what_has_passed),
         cmocka_unit_test(a_closed_queue_gives_out_what_it_holds_and_then_says_so),
         cmocka_unit_test(a_wake_counts_once_and_loses_no_message),
