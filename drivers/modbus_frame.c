@@ -148,6 +148,12 @@ bool modbus_frame_broken(const uint8_t *bytes, size_t len, const struct modbus_r
     return false;
 }
 
+bool modbus_frame_broken_whole(const uint8_t *bytes, size_t len, const struct modbus_request *r)
+{
+    size_t whole;
+    return len == modbus_frame_reply_len(r) && begins_answer(bytes, len, r, &whole) && whole == len;
+}
+
 struct modbus_frame modbus_frame_find_tcp(const uint8_t *bytes, size_t len, const struct modbus_request *r,
                                           uint16_t transaction)
 {

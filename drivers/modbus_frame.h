@@ -64,6 +64,9 @@ struct modbus_frame modbus_frame_find_rtu(const uint8_t *bytes, size_t len, cons
                                           bool final);
 /* Whether the awaited answer is there in full length with a wrong check sum. */
 bool modbus_frame_broken(const uint8_t *bytes, size_t len, const struct modbus_request *r);
+/* Whether such an answer, with data, is all there is: head and length are right, so nothing of it is still to
+ * come. An exception's head may be data's with a wrong bit, and more to follow. */
+bool modbus_frame_broken_whole(const uint8_t *bytes, size_t len, const struct modbus_request *r);
 
 /* The frame at the beginning of the bytes. r NULL: nothing is awaited. A frame with the awaited transaction
  * whose unit, function or byte count is wrong is FOREIGN, with its transaction. */

@@ -80,7 +80,7 @@ static void close_up_to(struct modbus_late *l, size_t index)
     l->count = kept;
 }
 
-static bool is_open(const struct modbus_late *l, uint8_t unit)
+bool modbus_late_is_open(const struct modbus_late *l, uint8_t unit)
 {
     for (size_t i = 0; i < l->count; i++)
         if (l->open[i].request.unit == unit)
@@ -149,27 +149,31 @@ void modbus_late_unanswered(struct modbus_late *l, const struct modbus_request *
         u->blind_until_us = longer(u->blind_until_us, until_us);
         return;
     }
-    l->open[l->count++] = (struct modbus_late_open){*r, transaction, sent_us, until_us};
+    l->open[l->count++] = (struct modbus_late_open){
+        .request = *r, .transaction = transaction, .sent_us = sent_us, .until_us = until_us};
 }
 
-void modbus_late_answered(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
+bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                           int64_t sent_us)
 {
     for (size_t i = 0; i < l->count; i++) {
         if (!same_request(&l->open[i].request, r))
             continue;
         /* This may have been the answer to any of them: one is gone, the one just sent may be open. */
+        bool listened = l->open[i].listened;
         close_up_to(l, i);
         modbus_late_unanswered(l, r, 0, timeout_us, sent_us);
-        return;
+        l->open[l->count - 1].listened = true;
+        return !listened;
     }
     clear(l, r->unit);
+    return false;
 }
 
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                          int64_t sent_us)
 {
-    if (is_open(l, r->unit))
+    if (modbus_late_is_open(l, r->unit))
         modbus_late_unanswered(l, r, 0, timeout_us, sent_us);
 }
 
@@ -187,7 +191,7 @@ bool modbus_late_seen(struct modbus_late *l, const struct modbus_frame *f, int64
     /* Certain is only how far it is behind the last that it can belong to. */
     u->worst_us = longer(u->worst_us, at_us - l->open[last].sent_us);
     close_up_to(l, first);
-    if (!is_open(l, f->unit))
+    if (!modbus_late_is_open(l, f->unit))
         u->rest_until_us = 0;
     return true;
 }
@@ -222,7 +226,7 @@ bool modbus_late_too_soon(struct modbus_late *l, const struct modbus_request *r,
 {
     /* Clocks of two ends differ by some per cent. */
     bool possible = took_us >= least_us - least_us / 10;
-    bool punctual = l->units[r->unit].worst_us == 0 && !is_open(l, r->unit);
+    bool punctual = l->units[r->unit].worst_us == 0 && !modbus_late_is_open(l, r->unit);
     if (punctual && !possible)
         l->physics = -1;
     else if (punctual && l->physics >= 0 && l->physics < PHYSICS_PROVEN)

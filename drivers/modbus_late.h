@@ -16,7 +16,8 @@
  *   nothing older is still to come. An answer of an open shape closes the oldest of that shape and whatever
  *   is older.
  * - The very same request may be repeated: whichever answer comes, it is the right register. But it stays
- *   open as often as answers are still missing.
+ *   open as often as answers are still missing. If the answer was the late one, the next follows at once, and
+ *   a question sent then would collide with it: the caller listens first, once for each that was given up.
  * - A request of another shape may go out: a late answer is recognised, counted and skipped. An exception
  *   carries no byte count, so one that may be late is skipped too.
  * - A request of an open shape at another address waits for the answer as long as this unit was seen late
@@ -38,6 +39,7 @@
 /* A request that was given up. */
 struct modbus_late_open {
     struct modbus_request request;
+    bool listened;        /* for its answer, right after the one that was taken for it */
     uint16_t transaction; /* TCP */
     int64_t sent_us;
     int64_t until_us; /* then its answer is not believed to come any more */
@@ -70,9 +72,12 @@ bool modbus_late_clashes(const struct modbus_late *l, const struct modbus_reques
 /* A request was given up. transaction: TCP. */
 void modbus_late_unanswered(struct modbus_late *l, const struct modbus_request *r, uint16_t transaction,
                             int64_t timeout_us, int64_t sent_us);
-/* A sound answer was taken for this request's. */
-void modbus_late_answered(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
+/* A sound answer was taken for this request's. True when the request had been given up before and nobody
+ * has listened for the other answer yet, which a slave that is late has ready now. */
+bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                           int64_t sent_us);
+/* Whether an answer of this unit may still come. */
+bool modbus_late_is_open(const struct modbus_late *l, uint8_t unit);
 /* An answer of the right shape came damaged: nobody can tell whose it was. */
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                          int64_t sent_us);

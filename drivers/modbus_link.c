@@ -37,6 +37,7 @@ void modbus_link_close(struct modbus_link *l)
     l->fd = l->lock_fd = -1;
     l->len = l->blamed = 0;
     l->timeouts = 0;
+    l->follower_us = 0;
 }
 
 int modbus_link_new(const struct modbus_link_options *options, struct modbus_link **ret,

@@ -37,7 +37,7 @@ static int take_bytes(struct modbus_link *l, int64_t until_us)
     /* What is there already may have come at any time since we last looked. */
     int ready = ppoll(fds, 2, &(struct timespec){0}, NULL);
     l->arrived_us = l->looked_us;
-    if (ready == 0) {
+    if (ready == 0 && left > 0) {
         ready = ppoll(fds, 2, &wait, NULL);
         l->arrived_us = clock_mono_us();
     }
@@ -86,6 +86,25 @@ static void count_strays(struct modbus_link *l, size_t n)
         atomic_fetch_add(&l->stray_bytes, n - l->blamed);
 }
 
+/* The unit may have another answer ready, which begins at once if it does. */
+static void expect_follower(struct modbus_link *l, uint8_t unit)
+{
+    l->follower = unit;
+    l->follower_us = l->quiet_since_us +
+                     (l->serial ? SLACK_SERIAL_US + modbus_line_silence_us(&l->line) : QUIET_SOCKET_US);
+}
+
+/* There it was; a question that was repeated several times may have several. */
+static void followed(struct modbus_link *l, uint8_t unit)
+{
+    if (l->follower_us == 0 || l->follower != unit)
+        return;
+    if (modbus_late_is_open(&l->late, unit))
+        expect_follower(l, unit);
+    else
+        l->follower_us = 0;
+}
+
 /* A frame that is not awaited: true when it is a late answer, which is counted. */
 static bool note_late(struct modbus_link *l, const struct modbus_frame *f)
 {
@@ -95,8 +114,10 @@ static bool note_late(struct modbus_link *l, const struct modbus_frame *f)
         modbus_late_seen_tcp(&l->late, f, l->arrived_us);
     else
         is_late = modbus_late_seen(&l->late, f, l->arrived_us);
-    if (is_late)
+    if (is_late) {
         count_late(l, f->unit);
+        followed(l, f->unit);
+    }
     return is_late;
 }
 
@@ -137,12 +158,18 @@ int modbus_link_settle(struct modbus_link *l, struct turn *t)
     if (l->serial) /* of the slower of the two settings, when the port is about to be switched */
         silence_us += modbus_line_silence_us(l->line.baud < ask->line.baud ? &l->line : &ask->line);
     int64_t give_up_us = clock_mono_us() + silence_us + 4 * timeout_us;
+    if (l->follower_us > clock_mono_us())
+        give_up_us += l->follower_us - clock_mono_us();
     for (int64_t wait_us = 0;;) {
         int rc = take_bytes(l, wait_us);
         if (rc < 0)
             return rc;
         discard_bytes(l, false);
         int64_t now = clock_mono_us(), until_us = 0;
+        if (now < l->follower_us) { /* a question now would spoil it, and itself */
+            wait_us = l->follower_us;
+            continue;
+        }
         enum modbus_late_verdict verdict = MODBUS_LATE_GO;
         if (l->protocol != MODBUS_TCP)
             verdict = modbus_late_check(&l->late, &ask->request, timeout_us, ask->patient, now, &until_us);
@@ -189,8 +216,10 @@ static void accept_frame(struct modbus_link *l, struct turn *t, const struct mod
     }
     l->timeouts = 0;
     a->trouble = DRIVER_NO_TROUBLE;
-    if (l->protocol != MODBUS_TCP)
-        modbus_late_answered(&l->late, &t->ask->request, t->ask->timeout_ms * 1000, t->sent_us);
+    bool follows = l->protocol != MODBUS_TCP &&
+                   modbus_late_answered(&l->late, &t->ask->request, t->ask->timeout_ms * 1000, t->sent_us);
+    if (follows)
+        expect_follower(l, t->ask->request.unit);
 }
 
 /* Whether a frame that looks like the answer is an older question's. */
@@ -269,6 +298,8 @@ static int64_t listen_until(const struct modbus_link *l, const struct turn *t)
     bool full = l->len >= modbus_frame_reply_len(r) || modbus_frame_broken(l->bytes, l->len, r);
     if (l->protocol == MODBUS_TCP || !full)
         return t->deadline_us;
+    if (modbus_frame_broken_whole(l->bytes, l->len, r))
+        return l->quiet_since_us; /* what an adapter still holds belongs to no answer, and is skipped */
     int64_t quiet_us = l->serial ? QUIET_SERIAL_US : QUIET_SOCKET_US;
     int64_t silence_us = l->serial ? modbus_line_silence_us(&l->line) : 0;
     int64_t until_us = l->quiet_since_us + (silence_us > quiet_us ? silence_us : quiet_us);

@@ -48,6 +48,8 @@ struct modbus_link {
     int64_t looked_us;  /* when bytes were looked for last */
     int64_t arrived_us; /* not before this the newest bytes have come */
     struct modbus_late late;
+    uint8_t follower;    /* the unit that may have another answer to a repeated question ready, */
+    int64_t follower_us; /* which then has begun by now; 0: nobody has */
     atomic_uint late_seen[256];
     atomic_ullong stray_frames, stray_bytes;
 };

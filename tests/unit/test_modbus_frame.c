@@ -95,6 +95,28 @@ static void replies_with_a_right_check_sum_are_found_and_others_refused(void **s
     assert_int_equal(refused, 4);
 }
 
+static void a_broken_answer_is_whole_only_at_its_full_length(void **state)
+{
+    (void)state;
+    const struct modbus_request r = {1, 3, 0, 2};
+    uint8_t bytes[] = {1, 3, 4, 0x11, 0x22, 0x33, 0x44, 0xDE, 0xAD, 0x00};
+    const size_t whole = sizeof bytes - 1;
+    assert_false(modbus_frame_broken_whole(bytes, whole - 1, &r));
+    assert_true(modbus_frame_broken_whole(bytes, whole, &r));
+    assert_false(modbus_frame_broken_whole(bytes, whole + 1, &r)); /* a byte too many: more may come */
+    bytes[2] = 6; /* a wrong bit in the count: nobody knows how much is still to come */
+    assert_false(modbus_frame_broken_whole(bytes, whole, &r));
+}
+
+static void a_broken_exception_may_be_the_head_of_an_answer(void **state)
+{
+    (void)state;
+    const struct modbus_request r = {1, 3, 0, 20};
+    const uint8_t bytes[] = {1, 0x83, 40, 0x11, 0x22};
+    assert_true(modbus_frame_broken(bytes, sizeof bytes, &r));
+    assert_false(modbus_frame_broken_whole(bytes, sizeof bytes, &r));
+}
+
 static void frames_of_another_master_are_foreign(void **state)
 {
     (void)state;
@@ -232,6 +254,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_come_out_as_the_manuals_print_them),
         cmocka_unit_test(replies_with_a_right_check_sum_are_found_and_others_refused),
+        cmocka_unit_test(a_broken_answer_is_whole_only_at_its_full_length),
+        cmocka_unit_test(a_broken_exception_may_be_the_head_of_an_answer),
         cmocka_unit_test(frames_of_another_master_are_foreign),
         cmocka_unit_test(the_soil_probes_answer_reads_as_its_manual_says),
         cmocka_unit_test(an_answer_is_awaited_until_it_is_whole),

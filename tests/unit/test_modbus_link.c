@@ -307,6 +307,42 @@ static void a_late_answer_does_not_disturb_another_unit(void **state)
     assert_int_equal(modbus_link_late(b->link, 2), 0);
 }
 
+/* The slave answers in order: what it took for the answer to the repeated question was the late one. */
+static void the_other_answer_to_a_repeated_question_is_heard_out(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.late_ms, HASTY_MS + 20);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.late_ms, 20); /* as most sensors take */
+    a = ask_hastily(b->link, 1, 0, 4);
+    assert_values(&a, 1, 0, 4);
+    a = ask_hastily(b->link, 1, 10, 4); /* of the same shape: it could be taken for this one's */
+    assert_values(&a, 1, 10, 4);
+    assert_int_equal(modbus_link_late(b->link, 1), 1);
+    assert_int_equal(atomic_load(&b->slave.requests), 3);
+}
+
+/* An answer that was lost is not awaited after every question from then on. */
+static void a_lost_answer_is_listened_for_once(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.silent_unit, 1);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.silent_unit, 0);
+    int64_t took_us[6];
+    for (int i = 0; i < 6; i++) {
+        int64_t begin_us = clock_mono_us();
+        a = ask(b->link, 1, 0, 4);
+        assert_values(&a, 1, 0, 4);
+        took_us[i] = clock_mono_us() - begin_us;
+    }
+    assert_true(took_us[1] > 50000); /* before it was asked again */
+    for (int i = 2; i < 6; i++)
+        assert_true(took_us[i] < 50000);
+}
+
 static void a_late_exception_is_not_anothers_verdict(void **state)
 {
     struct bench *b = *state;
@@ -320,7 +356,7 @@ static void a_late_exception_is_not_anothers_verdict(void **state)
     assert_int_equal(modbus_link_late(b->link, 1), 1);
 }
 
-static void repeating_a_request_costs_no_waiting(void **state)
+static void a_request_is_repeated_at_once_another_of_its_shape_is_not(void **state)
 {
     struct bench *b = *state;
     atomic_store(&b->slave.silent_unit, 1);
@@ -632,8 +668,12 @@ int main(void)
         ON(rtu, late_answers_never_become_another_registers_value),
         ON(rtu_over_tcp, late_answers_never_become_another_registers_value),
         ON(rtu, a_late_answer_does_not_disturb_another_unit),
+        ON(rtu, the_other_answer_to_a_repeated_question_is_heard_out),
+        ON(rtu_over_tcp, the_other_answer_to_a_repeated_question_is_heard_out),
+        ON(rtu, a_lost_answer_is_listened_for_once),
+        ON(rtu_over_tcp, a_lost_answer_is_listened_for_once),
         ON(rtu, a_late_exception_is_not_anothers_verdict),
-        ON(rtu, repeating_a_request_costs_no_waiting),
+        ON(rtu, a_request_is_repeated_at_once_another_of_its_shape_is_not),
         ON(rtu, a_lost_port_is_found_again),
         cmocka_unit_test(a_missing_port_is_named),
         cmocka_unit_test(what_is_no_port_is_told),
