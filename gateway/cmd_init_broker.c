@@ -28,7 +28,7 @@ static void explain(const struct init_uplink *u, const struct mqtt_event *e)
     struct config_url url;
     struct err_note note = {""};
     const char *text = e->text ? e->text : _("no answer");
-    if (e->reason <= 0 && config_url_parse(u->url, &url, NULL) == 0 && url.tls) {
+    if (e->reason < 0 && config_url_parse(u->url, &url, NULL) == 0 && url.tls) {
         const struct tls_diag_options o = {.host = url.host,
                                            .port = url.port,
                                            .ca_file = u->ca_file[0] ? u->ca_file : NULL,

@@ -361,8 +361,11 @@ int mqtt_connect(struct mqtt *m, const char *url, const char *user, const char *
         return rc;
     uint32_t generation = mqtt_events_restart(&m->events);
     rc = mqtt_target_find(&m->target, &m->events, generation, &why);
-    if (rc == 0)
-        return mqtt_start(m, generation, note);
+    if (rc == 0) {
+        rc = mqtt_start(m, generation, note);
+        m->target.now->worked = m->target.now->worked && rc == 0;
+        return rc;
+    }
     if (rc == FG_ERETRY) {
         const int64_t given = m->target.options.lookup_timeout_ms;
         m->state = MQTT_STATE_RESOLVING;
@@ -393,8 +396,10 @@ static void say_goodbye(struct mqtt *m, enum MQTTReasonCodes reason, int64_t wai
 
 void mqtt_disconnect(struct mqtt *m, int64_t wait_ms)
 {
-    if (m->state == MQTT_STATE_CONNECTED)
+    if (m->state == MQTT_STATE_CONNECTED) {
         say_goodbye(m, MQTTREASONCODE_NORMAL_DISCONNECTION, wait_ms);
+        m->target.now->worked = false;
+    }
     mqtt_drop(m);
 }
 

@@ -2,10 +2,12 @@
 /*
  * mqtt - one client of one broker at a time, as a queue of events. The door to Paho's MQTTAsync.
  *
- * Threads    One thread uses a client; mqtt_wake() may be called from any. Paho's callbacks only record and
- * signal. Ownership  Options are copied. Payloads are copied by mqtt_publish(). Strings in an event are valid
- * until the next mqtt_wait(). Errors     FG_ERETRY: not connected or the window is full. FG_EINVALID: the
- * options cannot work (with a note).
+ * Threads    One thread uses a client; mqtt_wake() may be called from any. Paho's callbacks only record
+ *            and signal.
+ * Ownership  Options are copied. Payloads are copied by mqtt_publish(). Strings in an event are valid
+ *            until the next mqtt_wait().
+ * Errors     FG_ERETRY: not connected or the window is full. FG_EINVALID: the options cannot work (with
+ *            a note).
  *
  * There is no automatic reconnect and no queue of unsent messages: both belong to uplink. Names are resolved
  * on a thread of their own before Paho, which would do it under its global lock, is called. Messages of an
@@ -74,7 +76,7 @@ enum mqtt_event_kind {
 struct mqtt_event {
     enum mqtt_event_kind kind;
     uint32_t token;
-    int reason;       /* MQTT 5 reason code, or Paho's negative code */
+    int reason; /* MQTT 5 reason code, or Paho's negative code; MQTT_FAILED 0: not to be looked into now */
     const char *text; /* a plain English reason */
     /* MQTT_CONNECTED: what the broker allows. */
     uint16_t receive_max; /* messages in flight, at least 1; 65535 when not said */

@@ -187,6 +187,18 @@ int mqtt_dial(const struct mqtt_address *address, int64_t timeout_ms)
     return -err;
 }
 
+/* To connect a datagram socket only asks the routes. */
+int mqtt_route(const struct mqtt_address *address)
+{
+    int fd = socket(address->addr.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return errno;
+    int err = connect(fd, (const struct sockaddr *)&address->addr, address->len) < 0 ? errno : 0;
+    close(fd);
+    return err;
+}
+
 int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms)
 {
     int fd = mqtt_dial(address, timeout_ms);

@@ -36,6 +36,8 @@ int mqtt_resolve_number(const struct mqtt_url *url, struct mqtt_address *ret);
 int mqtt_resolve(const struct mqtt_url *url, unsigned turn, struct mqtt_address *ret, struct err_note *note);
 /* A non-blocking TCP connection: its descriptor, or a negative errno (-ETIMEDOUT after timeout_ms). */
 int mqtt_dial(const struct mqtt_address *address, int64_t timeout_ms);
+/* Whether there is a way to it at all, which nobody notices but this machine: 0, or the errno. */
+int mqtt_route(const struct mqtt_address *address);
 /* Tries one and closes it: 0, or the errno that says why not. */
 int mqtt_probe(const struct mqtt_address *address, int64_t timeout_ms);
 

@@ -212,11 +212,17 @@ static void explain_attempt(const struct mqtt_target *t, const char *said, char 
                  u->host, u->port, text_said(said));
         return;
     }
-    int err = mqtt_probe(&t->address, PROBE_MS);
+    int err = t->now->worked ? mqtt_route(&t->address) : mqtt_probe(&t->address, PROBE_MS);
     if (err != 0)
         snprintf(ret, size,
                  _("cannot reach %s port %d (%s): %s; check the link, the port and that the broker runs"),
                  u->host, u->port, t->address.text, text_errno(err));
+    else if (t->now->worked)
+        snprintf(
+            ret, size,
+            _("%s port %d (%s) worked until now; most likely the broker restarts or the link is bad; if it "
+              "fails again, the reason is looked for"),
+            u->host, u->port, t->address.text);
     else if (u->tls)
         snprintf(ret, size,
                  _("TLS with %s port %d failed; most likely the certificate is for another host name"),

@@ -21,6 +21,7 @@ struct mqtt_known {
     unsigned turn;              /* which of the host's addresses is next */
     int keepalive_s;            /* ours, or less when this broker has demanded it */
     struct mqtt_lookup *lookup; /* NULL: none */
+    bool worked;                /* was connected; we have not ended it, and no attempt has failed since */
 };
 
 enum { MQTT_KNOWN = 4 };
@@ -37,7 +38,7 @@ struct mqtt_target {
 
 int mqtt_target_init(struct mqtt_target *t, const struct mqtt_options *options, struct err_note *note);
 void mqtt_target_fini(struct mqtt_target *t);
-/* Remembers of a few brokers which address is next and what keepalive they demanded. */
+/* Remembers of a few brokers which address is next, what keepalive they demanded, and whether they worked. */
 int mqtt_target_set(struct mqtt_target *t, const char *url, const char *user, const char *password,
                     const struct mqtt_will *will, struct err_note *note);
 /* Checks that the files can be read, the key not by everybody, and finds the address of a number. FG_ERETRY:
@@ -50,7 +51,8 @@ int mqtt_target_found(struct mqtt_target *t, struct err_note *note);
 /* What Paho is to connect to. */
 void mqtt_target_uri(const struct mqtt_target *t, char *ret, size_t size);
 /* Why an attempt (MQTT_FAILED) or a connection (MQTT_LOST) ended: reason as in mqtt_event, said: what is
- * known already, or "". */
+ * known already, or "". A broker that worked is not asked by a connection of its own why it failed, the first
+ * time: when it restarts, its whole fleet would knock twice. */
 void mqtt_target_explain(const struct mqtt_target *t, enum mqtt_event_kind kind, int reason, const char *said,
                          char *ret, size_t size);
 /* The reason in a line of OpenSSL's error queue, "thread:error:code:library:function:reason:file:line:data".

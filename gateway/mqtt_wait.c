@@ -15,6 +15,18 @@ static bool wants_shorter_keepalive(const struct mqtt *m, const struct mqtt_item
     return item->keepalive_s != 0 && item->keepalive_s < m->target.now->keepalive_s;
 }
 
+/* m->text says why. Whether a broker that worked is only restarting shows at the next attempt: nobody is to
+ * look for the reason now. */
+static void attempt_failed(struct mqtt *m, int reason, struct mqtt_event *ret)
+{
+    struct mqtt_known *broker = m->target.now;
+    ret->kind = MQTT_FAILED;
+    ret->reason = reason < 0 && broker->worked ? 0 : reason;
+    ret->text = m->text;
+    broker->worked = false;
+    broker->turn++;
+}
+
 /* Paho 1.3.12 does not heed a broker's shorter keepalive, and would be thrown out for it. True: that attempt
  * has failed at once. */
 static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
@@ -26,9 +38,7 @@ static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *ite
     if (mqtt_start(m, mqtt_events_restart(&m->events), &note) == 0)
         return false;
     snprintf(m->text, sizeof(m->text), "%s", note.text);
-    ret->kind = MQTT_FAILED;
-    ret->reason = -1;
-    ret->text = m->text;
+    attempt_failed(m, 0, ret);
     return true;
 }
 
@@ -36,16 +46,14 @@ static bool reconnect_with_keepalive(struct mqtt *m, const struct mqtt_item *ite
 static void take_fault(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
 {
     mqtt_reject(m);
-    m->target.now->turn++;
     snprintf(m->text, sizeof(m->text), "%s", _(item->fault));
-    ret->kind = MQTT_FAILED;
-    ret->reason = REASON_PROTOCOL_ERROR;
-    ret->text = m->text;
+    attempt_failed(m, REASON_PROTOCOL_ERROR, ret);
 }
 
 static void take_connected(struct mqtt *m, const struct mqtt_item *item, struct mqtt_event *ret)
 {
     m->state = MQTT_STATE_CONNECTED;
+    m->target.now->worked = true;
     m->window = item->receive_max < MQTT_SLOTS ? item->receive_max : MQTT_SLOTS;
     m->max_packet = item->max_packet;
     ret->receive_max = item->receive_max;
@@ -70,10 +78,10 @@ static void take_answer(struct mqtt *m, const struct mqtt_item *item, struct mqt
 static void take_end(struct mqtt *m, const struct mqtt_item *item, const char *said, struct mqtt_event *ret)
 {
     mqtt_drop(m);
-    if (item->kind == MQTT_FAILED)
-        m->target.now->turn++;
     mqtt_target_explain(&m->target, item->kind, item->reason, said, m->text, sizeof(m->text));
     ret->text = m->text;
+    if (item->kind == MQTT_FAILED)
+        attempt_failed(m, item->reason, ret);
 }
 
 /* The name has been looked up. True: the attempt has failed. */
@@ -87,11 +95,8 @@ static bool take_address(struct mqtt *m, struct mqtt_event *ret)
     if (rc == 0)
         return false;
     mqtt_drop(m);
-    m->target.now->turn++;
     snprintf(m->text, sizeof(m->text), "%s", note.text);
-    ret->kind = MQTT_FAILED;
-    ret->reason = 0;
-    ret->text = m->text;
+    attempt_failed(m, 0, ret);
     return true;
 }
 
@@ -133,7 +138,6 @@ static void take_silence(struct mqtt *m, struct mqtt_event *ret)
     const bool resolving = m->state == MQTT_STATE_RESOLVING;
 
     mqtt_drop(m);
-    m->target.now->turn++;
     if (resolving)
         snprintf(m->text, sizeof(m->text),
                  _("name %s: the name server has not answered; check DNS and the link"), url->host);
@@ -141,9 +145,7 @@ static void take_silence(struct mqtt *m, struct mqtt_event *ret)
         snprintf(m->text, sizeof(m->text),
                  _("no answer from %s port %d (%s) in %lld s; check the link and the port"), url->host,
                  url->port, m->target.address.text, (long long)(m->target.options.connect_timeout_ms / 1000));
-    ret->kind = MQTT_FAILED;
-    ret->reason = resolving ? 0 : -1;
-    ret->text = m->text;
+    attempt_failed(m, resolving ? 0 : -1, ret);
 }
 
 void mqtt_wait(struct mqtt *m, int64_t deadline_mono_ms, struct mqtt_event *ret)

@@ -243,7 +243,7 @@ void uplink_link_failed(struct uplink_link *l, int reason, const char *text)
         set_text(url->said, l->reason);
     }
     /* A reason above 0 is the broker's own word: TLS worked. With 0 nobody was reached, and a resolver that
-     * has just hung would now hang this thread. */
+     * has just hung would now hang this thread; or a broker that worked may only be restarting. */
     if (reason < 0)
         explain_tls(l, url);
     next_url(l);

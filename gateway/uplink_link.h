@@ -79,8 +79,8 @@ int uplink_link_dial(struct uplink_link *l, struct mqtt *mqtt, size_t url, const
                      struct err_note *note);
 /* The connection stands, to l->url. */
 void uplink_link_up(struct uplink_link *l, uint64_t waiting);
-/* The attempt failed; reason as in MQTT_FAILED, 0 when nobody was reached. A reason below 0 of TLS is
- * looked into, which asks the resolver once more for the name just found. */
+/* The attempt failed; reason as in MQTT_FAILED. A reason below 0 of TLS is looked into, which asks the
+ * resolver once more for the name just found. */
 void uplink_link_failed(struct uplink_link *l, int reason, const char *text);
 /* To be called now and then: says what could not be said before, if it is still so. */
 void uplink_link_tell(struct uplink_link *l, int64_t now_mono_ms);

@@ -3,9 +3,12 @@
 
 import os
 
+import pytest
+
 import settings as config_file
 from certs import Authority
 from proc import free_port, wait_until
+from proxy import Proxy
 
 SECRET = "corr3ct-h0rse"
 
@@ -178,6 +181,29 @@ def test_a_broker_where_nobody_listens_is_told_in_log_status_and_metrics(stage):
     stage.daemon.wait_for_log("FG-LINK-HEARD", 15)
     stage.daemon.wait_for_status(lambda s: "unheard" not in s["uplinks"][0])
     assert len(stage.daemon.lines("FG-LINK-UNHEARD")) == 1
+
+
+@pytest.mark.parametrize("tls", (False, True))
+def test_a_broker_that_worked_is_knocked_at_once_before_the_reason_is_looked_for(stage, tls):
+    """When it restarts its whole fleet is at the door: each look for a reason would be one more knock."""
+    stage.counter_farm(1)
+    authority = Authority(stage.path("ca"))
+    stage.start_broker(tls=(authority.ca_file, *authority.issue("broker")) if tls else None)
+    door = stage.ends.enter_context(Proxy(stage.broker.port))
+    scheme, files = ("mqtts", {"ca_file": authority.ca_file}) if tls else ("mqtt", {})
+    run_uplink(stage, url="%s://127.0.0.1:%d" % (scheme, door.port), **files)
+    stage.daemon.wait_for_log("FG-LINK-UP")
+    assert door.accepted == 1
+    stage.broker.stop()
+    first = stage.daemon.wait_for_log("FG-LINK-FAILED", 15)
+    assert "worked until now" in first, first
+    wait_until(lambda: len(stage.daemon.lines("FG-LINK-FAILED")) == 2, 15, "the reason")
+    assert "worked until now" not in stage.daemon.lines("FG-LINK-FAILED")[1]
+    wait_until(lambda: door.accepted >= 4, 15, "somebody who looks for the reason")
+    _, knock, next_knock, *_ = door.arrivals()
+    assert next_knock - knock > 0.5  # the next attempt, a second later; who looks for a reason comes at once
+    stage.broker.start()
+    wait_until(lambda: len(stage.daemon.lines("FG-LINK-UP")) == 2, 15, "the link")
 
 
 def test_what_a_broker_forbids_is_kept_and_delivered_once_it_allows_it(stage):

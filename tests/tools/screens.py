@@ -211,9 +211,8 @@ class _Technician:
         self.wait("soil-a1", "silent", "unreachable")
         self.see("silent", "fieldgate status", *self.runtime)
         stage.broker.stop()
-        stage.daemon.wait_for_log("FG-LINK-FAILED", 30)
         self.poll("air-1")
-        stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["waiting"] > 0 and not s["uplinks"][0]["connected"], 20)
+        stage.daemon.wait_for_status(self.tells_why_it_is_down, 30)
         self.see("down", "fieldgate status", *self.runtime, keep=links_only)
         stage.farm.unplug("field")
         stage.daemon.wait_for_log("FG-BUS-PORT", 90)
@@ -224,6 +223,12 @@ class _Technician:
         self.wait("soil-a1", "ok")
         stage.daemon.wait_for_status(lambda s: s["uplinks"][0]["connected"], 90)
 
+    @staticmethod
+    def tells_why_it_is_down(status):
+        """The first failed attempt only says that the reason will be looked for."""
+        uplink = status["uplinks"][0]
+        return uplink["waiting"] > 0 and not uplink["connected"] and "kết nối bị từ chối" in uplink["reason"]
+
     def afterwards(self):
         self.see("pause", "sudo fieldgate pause field 5min", *self.runtime)
         self.run("resume", "field")
@@ -233,7 +238,8 @@ class _Technician:
         self.screens["log"] = self.named("\n".join(self.log_lines()) + "\n")
 
     def log_lines(self):
-        """The first line of each code that matters, in the order of the log."""
+        """The first line of each code that matters, in the order of the log; of a failed connection the one that names
+        the reason."""
         told = {}
         for line in self.stage.daemon.log().splitlines():
             line = re.sub(r"^<\d>", "", line)
@@ -241,6 +247,8 @@ class _Technician:
             if code in ("FG-START", "FG-LINK-UP", "FG-BUS-SILENT", "FG-LINK-DOWN", "FG-LINK-FAILED", "FG-BUS-PORT",
                         "FG-BUS-PORT-BACK", "FG-BUS-BACK"):
                 told.setdefault(code, line)
+                if code == "FG-LINK-FAILED":
+                    told[code] = line
         return told.values()
 
     def run(self, *argv):

@@ -5,6 +5,7 @@
 
 /* Each test uses topics of its own. */
 struct world {
+    int threads; /* of this process, before */
     struct quick quick;
     struct broker plain; /* anonymous may use ok/# */
     struct broker spare; /* for a test that needs one of its own */
@@ -308,7 +309,12 @@ static void a_killed_broker_is_a_lost_connection_and_the_next_one_starts_clean(v
     expect_text(expect(m, MQTT_LOST).text, "check the link");
     begin(m, "mqtt", "127.0.0.1", w->spare.port);
     struct mqtt_event e = expect(m, MQTT_FAILED);
+    expect_text(e.text, "worked until now");
+    assert_int_equal(e.reason, 0);
+    begin(m, "mqtt", "127.0.0.1", w->spare.port);
+    e = expect(m, MQTT_FAILED);
     expect_text(e.text, "Connection refused");
+    assert_true(e.reason < 0);
     broker_again(&w->spare);
     join(m, &w->spare);
     uint32_t token = publish(m, "t", "new", false);
@@ -482,6 +488,7 @@ static int start_world(void **state)
     static struct world w;
     char config[256];
 
+    w.threads = unit_threads();
     quick_start(&w.quick);
     broker_prepare(&w.plain);
     broker_file(&w.plain, "acl", "topic readwrite ok/#\n");
@@ -507,6 +514,7 @@ static int stop_world(void **state)
 
     broker_stop(&w->plain);
     quick_stop(&w->quick);
+    unit_await_threads(w->threads);
     return 0;
 }
 

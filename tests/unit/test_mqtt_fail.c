@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 struct world {
+    int threads; /* of this process, before */
     struct quick quick;
     struct broker plain;  /* anonymous, or user farm with password rice */
     struct broker secure; /* TLS, only localhost in its certificate; wants no client certificate */
@@ -307,6 +308,7 @@ static int start_world(void **state)
     static struct world w;
     char config[512], command[256];
 
+    w.threads = unit_threads();
     quick_start(&w.quick);
     broker_prepare(&w.plain);
     snprintf(command, sizeof(command), "mosquitto_passwd -b -c %s/passwords farm rice", w.plain.dir);
@@ -327,6 +329,7 @@ static int stop_world(void **state)
     broker_stop(&w->secure);
     broker_stop(&w->mutual);
     quick_stop(&w->quick);
+    unit_await_threads(w->threads);
     return 0;
 }
 

@@ -74,6 +74,7 @@ static void a_probe_brings_back_the_errno(void **state)
     assert_int_equal(bind(fd, (struct sockaddr *)&address.addr, address.len), 0); /* port 0: any */
     assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &len), 0);
     address.addr = own;
+    assert_int_equal(mqtt_route(&address), 0); /* whether anybody listens or not */
     assert_int_equal(mqtt_probe(&address, 1000), ECONNREFUSED);
     assert_int_equal(listen(fd, 1), 0);
     assert_int_equal(mqtt_probe(&address, 1000), 0);

@@ -51,6 +51,26 @@ static inline void unit_remove_folder(const char *path)
     rmdir(path);
 }
 
+static inline int unit_threads(void)
+{
+    int count = 0;
+    DIR *d = opendir("/proc/self/task");
+    assert_non_null(d);
+    for (struct dirent *e; (e = readdir(d)) != NULL;)
+        count += e->d_name[0] != '.';
+    closedir(d);
+    return count;
+}
+
+/* A library's thread that dies while the process ends leaves what only it could have freed, which a sanitizer
+ * then takes for a leak. */
+static inline void unit_await_threads(int most)
+{
+    for (int i = 0; i < 1000 && unit_threads() > most; i++)
+        usleep(10000);
+    assert_true(unit_threads() <= most);
+}
+
 /* KiB of this process that no file backs. */
 static inline long unit_anonymous_kb(void)
 {
