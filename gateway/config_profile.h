@@ -3,8 +3,9 @@
  * config_profile - a device model's register map, read from PROFILES/<name>.yaml.
  *
  * Threads    One thread.
- * Ownership  config_profile_free() frees a profile and its strings, config_profile_names_free() a list of
- * names. Errors     config_profile_read(): FG_EINVALID when the file has errors (they are in the problems),
+ * Ownership  config_profile_free() frees a profile and its strings, config_profile_names_free() a list
+ *            of names.
+ * Errors     config_profile_read(): FG_EINVALID when the file has errors (they are in the problems),
  *            FG_ENOTFOUND when there is no such file, FG_ENOMEM.
  */
 #ifndef FG_CONFIG_PROFILE_H

@@ -4,8 +4,9 @@
  * pollers to the store.
  *
  * Threads    _note(), _urgent() and _append(): each device's samples come from one thread, its bus';
- * different devices from any. The rest: before the pollers run. Ownership  The configuration is borrowed for
- * life. Errors     FG_ENOMEM. Nothing is allocated once it is made.
+ *            different devices from any. The rest: before the pollers run.
+ * Ownership  The configuration is borrowed for life.
+ * Errors     FG_ENOMEM. Nothing is allocated once it is made.
  *
  * Every reading is noted, also one that a rule holds back, so that a wrap or restart between two stored ones
  * is seen. An increment is the growth since the last reading that the store took. What the store refuses (a

@@ -4,8 +4,9 @@
  *
  * Threads    The uplink's thread; commands are carried out on it.
  * Ownership  uplink_command_init()/uplink_command_fini(), also after a failed init; options and mqtt are
- * lent. Errors     FG_ENOMEM from init. A refused command is an answer and a count; a broker that does not
- * let us hear commands is a log line.
+ *            lent.
+ * Errors     FG_ENOMEM from init. A refused command is an answer and a count; a broker that does not let us
+ *            hear commands is a log line.
  *
  * Nothing here costs anything while the uplink may be given no commands. At most BURST commands at once and
  * RATE a second are read and answered; the rest is counted. A reply goes to the response topic when that is

@@ -3,9 +3,10 @@
  * uplink_send - puts messages together from the store and hands them to mqtt.
  *
  * Threads    The uplink's thread.
- * Ownership  uplink_send_init()/uplink_send_fini(), also after a failed init; options and mqtt client are
- * lent. Errors     FG_ERETRY: the client takes nothing now. FG_EFULL: larger than the broker allows. Others
- * come from the store.
+ * Ownership  uplink_send_init()/uplink_send_fini(), also after a failed init; options and mqtt client
+ *            are lent.
+ * Errors     FG_ERETRY: the client takes nothing now. FG_EFULL: larger than the broker allows. Others
+ *            come from the store.
  *
  * Buffers are kept from message to message, so that sending allocates nothing once warm.
  */
@@ -44,9 +45,9 @@ int uplink_send_init(struct uplink_send *s, const struct uplink_options *options
 void uplink_send_fini(struct uplink_send *s);
 
 /* Publishes what is undelivered in from..to, as far as one message of at most max_records (0: as
- * configured) and max_bytes carries it; a single
- * record may be longer. Returns how many records, with everything but the lane and the deadline filled into
- * ret; 0: there is nothing. FG_EFULL: ret names the one record that the broker cannot take. */
+ * configured) and max_bytes carries it; a single record may be longer. Returns how many records, with
+ * everything but the lane and the deadline filled into ret; 0: there is nothing. FG_EFULL: ret names the one
+ * record that the broker cannot take. */
 int uplink_send_data(struct uplink_send *s, enum uplink_lane lane, uint64_t from, uint64_t to,
                      size_t max_records, size_t max_bytes, struct uplink_flight *ret);
 /* Whether something undelivered is in from..to, or the store cannot tell. */

@@ -5,7 +5,8 @@
  *
  * Threads    One.
  * Ownership  A plain struct; the book grows in memory (a file's disk would hold up the line) and is never
- * freed. Errors     Without memory the program ends.
+ *            freed.
+ * Errors     Without memory the program ends.
  *
  * Written from "MODBUS Application Protocol V1.1b3" and "MODBUS over Serial Line V1.02", with no Modbus
  * library, so that it can disagree with the one the daemon uses. Every register tells where it comes from:

@@ -173,6 +173,14 @@ class Checker:
             if SPDX[path.suffix] not in head:
                 self.bad(f"{self.name(path)}:1", f"begin with {SPDX[path.suffix]}")
 
+    def check_heads(self):
+        """Formatting may join lines, and then nobody finds what is asked most."""
+        for path in self.sources:
+            text = path.read_text(encoding="utf-8")
+            for word in ("Threads", "Ownership", "Errors") if path.suffix == ".h" else ():
+                if not re.search(r"^ \* %s  " % word, text, re.MULTILINE):
+                    self.bad(f"{self.name(path)}:1", f"the head has no line that begins with {word}")
+
     def check_loopback(self):
         for path in sorted(p for ending in ("py", "[ch]", "sh", "js") for p in (self.tree / "tests").rglob("*." + ending)):
             if path.resolve() == pathlib.Path(__file__).resolve():
@@ -186,7 +194,7 @@ class Checker:
         if not self.sources:
             self.bad(self.tree, "has no sources in gateway/ and drivers/")
         for check in (self.check_doors, self.check_levels, self.check_forbidden, self.check_sizes,
-                      self.check_licences, self.check_loopback):
+                      self.check_licences, self.check_heads, self.check_loopback):
             check()
 
 

@@ -3,8 +3,9 @@
  * mqtt_fake - a broker that says what a test tells it to, for what mosquitto cannot be made to say.
  *
  * Threads    One thread of its own for one connection at a time; the fake is not touched between start and
- * stop. Ownership  mqtt_fake_start() to mqtt_fake_stop(). The answers must outlive it. Errors     Fail the
- * test.
+ *            stop.
+ * Ownership  mqtt_fake_start() to mqtt_fake_stop(). The answers must outlive it.
+ * Errors     Fail the test.
  *
  * With tick_ms it sends a PINGRESP that often. Paho 1.3.12 notices that a TCP connection stands only when its
  * poll() for incoming bytes ends, after a second unless something comes in on any of its sockets: a client
