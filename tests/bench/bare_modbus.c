@@ -3,12 +3,12 @@
  * bare_modbus - a loop around libmodbus over TCP that asks the same questions as the daemon and drops the
  * answers.
  *
- *     bare_modbus PORT UNITS REGISTERS BLOCKS SECONDS [PERIOD_S [spread]]
+ *     bare_modbus PORT UNITS REGISTERS BLOCKS SECONDS [PERIOD_S [ROWS]]
  *
  * The reference for the daemon on the same endpoint: every unit in turn, BLOCKS requests of REGISTERS
  * registers each, as daemon and endpoint lay them out (block i begins at i x (REGISTERS + 1)); as fast as it
- * goes, or all of them once in each period: at its beginning, or spread evenly over it. Prints one JSON
- * object at the end.
+ * goes, or all of them once in each period: at its beginning, or in so many rows, evenly apart. Prints one
+ * JSON object at the end.
  */
 #include <errno.h>
 #include <modbus/modbus.h>
@@ -46,7 +46,7 @@ int main(int argc, char **argv)
     const int units = atoi(argv[2]), registers = atoi(argv[3]), blocks = atoi(argv[4]);
     uint16_t words[MODBUS_MAX_READ_REGISTERS];
     const double period = argc > 6 ? atof(argv[6]) : 0;
-    const int parts = argc > 7 ? units : 1; /* of a period */
+    const int rows = argc > 7 ? atoi(argv[7]) : 1; /* in a period */
     long answered = 0, asked = 0;
     modbus_t *m = modbus_new_tcp("127.0.0.1", atoi(argv[1]));
     if (!m || modbus_connect(m) < 0) {
@@ -57,8 +57,8 @@ int main(int argc, char **argv)
     modbus_set_response_timeout(m, 1, 0);
     double begin = now(), end = begin + atof(argv[5]), next = begin;
     for (int unit = 1; now() < end; unit = unit % units + 1) {
-        if (period > 0 && (unit == 1 || parts > 1))
-            sleep_until(next += period / parts);
+        if (period > 0 && (unit - 1) % (units / rows) == 0)
+            sleep_until(next += period / rows);
         modbus_set_slave(m, unit);
         for (int i = 0; i < blocks; i++, asked++)
             answered += modbus_read_registers(m, i * (registers + 1), registers, words) == registers;

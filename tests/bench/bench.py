@@ -3,7 +3,7 @@
 """bench - every benchmark against a reference in the same run; docs/BENCHMARKS.md explains every line.
 
 BENCH_RUNS=n: how often each figure is taken (5). BENCH_LONG=1 adds what only shows after minutes. BENCH_ONLY=store,dead
-runs only parts or groups of that name. Prints a table, writes build/bench.json.
+runs only parts or groups of that name. Prints a table, writes build/bench.json; what is there of other groups stays.
 
 `bench.py list` only says which parts and groups there are.
 
@@ -22,8 +22,10 @@ import bench_broker  # noqa: E402
 import bench_bus  # noqa: E402
 import bench_footprint  # noqa: E402
 import bench_grid  # noqa: E402
+import bench_growth  # noqa: E402
 import bench_live  # noqa: E402
 import bench_store  # noqa: E402
+import bench_storm  # noqa: E402
 import bench_uplink  # noqa: E402
 import bench_waiting  # noqa: E402
 import bench_warehouse  # noqa: E402
@@ -32,7 +34,8 @@ from table import RUNS, Table, machine  # noqa: E402
 
 PARTS = {"bus": bench_bus.GROUPS + bench_grid.GROUPS, "store": bench_store.GROUPS,
          "uplink": [*bench_uplink.GROUPS, *bench_live.GROUPS, *bench_waiting.GROUPS],
-         "footprint": bench_footprint.GROUPS, "broker": [*bench_broker.GROUPS, *bench_warehouse.GROUPS]}
+         "footprint": bench_footprint.GROUPS, "growth": bench_growth.GROUPS,
+         "broker": [*bench_broker.GROUPS, *bench_warehouse.GROUPS, *bench_storm.GROUPS]}
 
 
 def chosen(only):
@@ -42,7 +45,7 @@ def chosen(only):
         print("BENCH_ONLY: there is no %s; there are %s" % (", ".join(sorted(set(only) - known)),
                                                             " ".join(sorted(known))), file=sys.stderr)
         return None
-    return [bench for part, groups in PARTS.items() for name, bench in groups
+    return [(name, bench) for part, groups in PARTS.items() for name, bench in groups
             if not only or part in only or name in only]
 
 
@@ -55,7 +58,8 @@ def main():
         return 64
     table = Table()
     begin = time.monotonic()
-    for bench in benches:
+    for name, bench in benches:
+        table.begin(name)
         bench(table)
     table.print()
     print("%s, %d cores, load %.1f; %d runs, %d s" % (*list(machine().values())[:2], os.getloadavg()[0], RUNS,

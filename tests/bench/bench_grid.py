@@ -21,10 +21,11 @@ PROFILES = os.path.join(ROOT, "config", "profiles")
 FUNCTIONS = {"coil": 1, "discrete_input": 2, "holding": 3, "input": 4}
 WORDS = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
 NOISE = 11  # every so many answers on the line; has no factor in common with the numbers of units
+EVERY_MS = 50  # the least that a configuration may say
 # baud: how many lines at once, on two cores
 AT_ONCE = {1200: 16, 9600: 8, 19200: 8, 115200: 3}
 # condition, devices, target at 1200 to 19200 baud, at 115200
-GRID = (("healthy", (1, 8, 32), 0.97, 0.95), ("dead", (8, 32), 0.90, 0.90), ("noisy", (1, 8, 32), 0.93, 0.85))
+GRID = (("healthy", (1, 8, 32), 0.97, 0.95), ("dead", (8, 32), 0.92, 0.92), ("noisy", (1, 8, 32), 0.95, 0.93))
 
 
 # -- what must be asked
@@ -126,15 +127,19 @@ def one_line(folder, baud, count, condition):
     judge = Judge({unit: read_profile(name) for unit, name in enumerate(names, 1)}, cost)
     dead = list(range(3, count + 1, 8)) if condition == "dead" else []
     cycle = sum(judge.polls_s.values())
-    seconds = max(6.0, 2.3 * cycle)
+    due = cycle * 1e3 / EVERY_MS  # of the line; one device at 115200 baud does not want all of it
+    questions = sum(len(reads) for reads in judge.wanted.values())
+    # Few answers come at 1200 baud: long enough for both that five of them are spoiled.
+    least = 5 * NOISE * cycle / questions if condition == "noisy" else 0
+    seconds = max(6.0, 2.3 * cycle, least)
     with WireLine(folder, baud=baud, units="1-%d" % count, registers=65536) as line:
         if condition == "noisy":
             line.order("noise", NOISE)
         line.reset()
         perfect_master(line, [(unit, *read) for unit, reads in judge.wanted.items() if unit not in dead for read in reads],
-                       max(4.0, 1.5 * cycle))
+                       max(4.0, 1.5 * cycle, least))
         perfect = judge.share(line.times())
-        with World(line.bus(timeout="500ms"), devices_of(names, "50ms"), profiles=PROFILES):
+        with World(line.bus(timeout="500ms"), devices_of(names, "%dms" % EVERY_MS), profiles=PROFILES):
             time.sleep(3 + cycle)
             if dead:
                 line.order("dead", ",".join(map(str, dead)))
@@ -145,7 +150,7 @@ def one_line(folder, baud, count, condition):
     if condition == "healthy":
         no_violation(stats)
     assert stats["early"] == 0, stats
-    return {"perfect": perfect, "ours": judge.share(times), "lag": stats["lag_max_us"]}
+    return {"perfect": min(perfect, due), "ours": judge.share(times), "lag": stats["lag_max_us"]}
 
 
 def paced_line(folder, every_s=2, seconds=40):
@@ -171,10 +176,9 @@ def bench_paced(table):
 
 
 def kinds_at(baud):
-    """(condition, devices, target). At 115200 baud one device's poll takes 29 ms of the 50 until it is due again: that
-    line cannot be full."""
+    """(condition, devices, target)."""
     return [(condition, count, target_fast if baud == 115200 else target)
-            for condition, counts, target, target_fast in GRID for count in counts if baud < 115200 or count > 1]
+            for condition, counts, target, target_fast in GRID for count in counts]
 
 
 def play(baud, kinds):

@@ -2,7 +2,8 @@
 /*
  * bench_store - the store at work, through its public interface only.
  *
- *     bench_store rate PATH POINTS MAX_BYTES SECONDS        appends as fast as the store takes it
+ *     bench_store rate PATH POINTS MAX_BYTES SECONDS [DEVICES UPLINKS]
+ *                                                           appends as fast as the store takes it
  *     bench_store bytes PATH POINTS SAMPLES COMMITS SPEED   SAMPLES a second for COMMITS seconds
  *     bench_store commits PATH POINTS SAMPLES COMMITS       how long from BEGIN to the end of COMMIT
  *     bench_store fill PATH POINTS SAMPLES                  lets a backlog wait, and ends as by a power cut
@@ -28,6 +29,7 @@
 #include "bench_values.h"
 
 #define POINTS_MOST 256
+#define UPLINKS_MOST 100
 #define LOOK_BACK_RECORDS 1000000         /* as gateway_counter.c */
 #define COMMIT_WAIT_MS 5                  /* long enough for 100 appends */
 #define BACKLOG_BYTES (INT64_C(16) << 30) /* no cap is met */
@@ -109,6 +111,8 @@ int __wrap_sqlite3_step(sqlite3_stmt *stmt)
 struct bench {
     struct store *store;
     int points;
+    uint64_t devices;
+    size_t uplinks;
     uint64_t before;   /* the newest number at the start */
     uint64_t appended; /* samples */
     sem_t committed;
@@ -121,7 +125,7 @@ static void on_commit(void *context)
     sem_post(&b->committed);
 }
 
-static char *make_layout(int points)
+static char *make_layout(int points, uint64_t devices)
 {
     char *text = NULL;
     size_t len;
@@ -134,8 +138,8 @@ static char *make_layout(int points)
           "]}},"
           "\"devices\":[",
           f);
-    for (int d = 0; d < BENCH_DEVICES; d++)
-        fprintf(f, "{\"name\":\"device-%d\",\"model\":\"m\",\"every_ms\":1000},", d);
+    for (uint64_t d = 0; d < devices; d++)
+        fprintf(f, "{\"name\":\"device-%" PRIu64 "\",\"model\":\"m\",\"every_ms\":1000},", d);
     fputs("{\"name\":\"gauge\",\"model\":\"gauge\",\"every_ms\":1000}]}", f);
     fclose(f);
     return text;
@@ -144,10 +148,15 @@ static char *make_layout(int points)
 static void open_store(struct bench *b, const char *path, int points, int64_t max_bytes,
                        int64_t commit_every_ms)
 {
-    const struct store_uplink uplink = {.name = "province"};
+    struct store_uplink uplinks[UPLINKS_MOST];
+    char names[UPLINKS_MOST][16];
     struct err_note note = {{0}};
     b->points = points;
-    b->layout = make_layout(points);
+    b->layout = make_layout(points, b->devices);
+    for (size_t i = 0; i < b->uplinks; i++) {
+        snprintf(names[i], sizeof names[i], "up%zu", i);
+        uplinks[i] = (struct store_uplink){.name = names[i]};
+    }
     sem_init(&b->committed, 0, 0);
     struct store_options options = {.path = path,
                                     .max_bytes = max_bytes,
@@ -156,8 +165,8 @@ static void open_store(struct bench *b, const char *path, int points, int64_t ma
                                     .layout = b->layout,
                                     .layout_len = strlen(b->layout),
                                     .software = "bench",
-                                    .uplinks = &uplink,
-                                    .uplink_count = 1,
+                                    .uplinks = uplinks,
+                                    .uplink_count = b->uplinks,
                                     .machine_id = "bench",
                                     .clock_trusted = true,
                                     .on_commit = on_commit,
@@ -182,9 +191,9 @@ static void close_store(struct bench *b)
 static void append(struct bench *b)
 {
     struct reading readings[POINTS_MOST];
-    uint64_t device = b->appended % BENCH_DEVICES;
+    uint64_t device = b->appended % b->devices;
     for (int k = 0; k < b->points; k++) {
-        struct bench_value v = bench_value(device, b->appended / BENCH_DEVICES, (uint64_t)k);
+        struct bench_value v = bench_value(device, b->appended / b->devices, (uint64_t)k);
         readings[k] = (struct reading){
             .value = {.kind = VALUE_NUMBER,
                       .number = {.magnitude = (uint64_t)v.magnitude, .exponent = (int16_t)-v.decimals}}};
@@ -358,12 +367,17 @@ static void drain(struct bench *b, const char *path, int points)
 
 int main(int argc, char **argv)
 {
-    struct bench b = {0};
+    struct bench b = {.devices = BENCH_DEVICES, .uplinks = 1};
     const char *what = argc > 3 ? argv[1] : "", *path = argc > 3 ? argv[2] : "";
     int points = argc > 3 ? atoi(argv[3]) : 0;
     if (points < 1 || points > POINTS_MOST)
         return 64;
-    if (strcmp(what, "rate") == 0 && argc == 6) {
+    store_begin();
+    if (strcmp(what, "rate") == 0 && (argc == 6 || argc == 8)) {
+        b.devices = argc == 8 ? strtoull(argv[6], NULL, 10) : b.devices;
+        b.uplinks = argc == 8 ? strtoull(argv[7], NULL, 10) : b.uplinks;
+        if (b.devices < 1 || b.uplinks < 1 || b.uplinks > UPLINKS_MOST)
+            return 64;
         open_store(&b, path, points, atoll(argv[4]), 1000);
         rate(&b, atoi(argv[5]));
     } else if (strcmp(what, "bytes") == 0 && argc == 7) {

@@ -12,7 +12,7 @@ import time
 
 import settings as config_file
 from daemon import ROOT, Daemon
-from filled import Filled
+from filled import DAY_S, Filled
 from proc import memory_kib, wait_until
 from table import LONG, RUNS, in_folder, say, side_by_side
 from wire_line import WireTcp, program
@@ -24,6 +24,7 @@ CAP = 64 * MIB
 READINGS = 10  # in a sample, where nothing else is said
 PAGE_OF_SQLITE = 4096
 PAGE_OF_STORE = 2048
+LOG_OF_STORE = MIB  # with its cap of 1 GiB
 
 
 def run(name, *argv):
@@ -84,7 +85,8 @@ def latency(folder, samples, slices=5, commits=100):
     for i in range(slices):
         path = os.path.join(folder, "%d.db" % i)
         ours.append(run("bench_store", "commits", path, READINGS, samples, commits))
-        bare.append(run("bare_sqlite", "commits", path + "-bare", READINGS, samples * commits, commits, PAGE_OF_SQLITE))
+        bare.append(run("bare_sqlite", "commits", path + "-bare", READINGS, samples * commits, commits, PAGE_OF_SQLITE,
+                        LOG_OF_STORE // PAGE_OF_SQLITE))
     return {what: (statistics.median(o[what] for o in ours), statistics.median(b[what] for b in bare))
             for what in ("p50_ms", "p99_ms")}
 
@@ -123,7 +125,7 @@ def starts(folder, readings, units=50, registers=20):
         days = max(1, readings // MILLION)  # of a million each, and the rest of a day later
         rounds = readings // days // (units * registers)
         if rounds:
-            Filled(path, int(time.time() - (days + 1) * 86400) * 1000, days, 86400 // rounds).fill()
+            Filled.until_yesterday(path, days, DAY_S // rounds).fill()
         with Daemon(folder, path, state_dir=state) as daemon:
             for _ in range(RUNS):
                 if os.path.exists(os.path.join(state, "buffer.db")):

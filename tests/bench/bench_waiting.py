@@ -50,7 +50,7 @@ class Box:
             "devices": [{"name": "u%d" % u, "bus": "line", "unit": u, "every": "1s", "points": points}
                         for u in range(1, UNITS + 1)],
             "uplinks": [config_file.uplink(self.broker.url, ca_file=authority.ca_file)]})
-        Filled(path, int(time.time() - 90000) * 1000, 1, period_s).fill()
+        Filled.until_yesterday(path, 1, period_s).fill()
         forget(state)
         self.database = os.path.join(state, "buffer.db")
         self.daemon = Daemon(folder, path, state_dir=state)

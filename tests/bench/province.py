@@ -30,7 +30,8 @@ LINE = re.compile(r"`bench: ([^`]+)`")
 class Backoff:
     """When gateways try again that all lose their broker in one moment: the rules of gateway/uplink_backoff.h."""
 
-    def __init__(self):
+    def __init__(self, seed=1):
+        self._seed = seed
         with open(os.path.join(ROOT, "gateway", "uplink_backoff.h"), encoding="utf-8") as file:
             text = file.read()
         self.lost, self.first, self.last = (
@@ -42,7 +43,7 @@ class Backoff:
         """{second: attempts} until all are back; the broker answers again after away_s."""
         key = int(gateways), away_s
         if key not in self._known:
-            chance, counts = random.Random(1), {}
+            chance, counts = random.Random(self._seed), {}
             for _ in range(key[0]):
                 at, step = chance.uniform(0, self.lost), max(self.lost / 3, self.first)
                 while True:

@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import threading
+import time
 
 RUNS = int(os.environ.get("BENCH_RUNS", "5"))
 LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
@@ -72,12 +73,27 @@ def _wanted(row):
     return "stated" if row["target"] is None else "%s %.3g" % ("<=" if row["at_most"] else ">=", row["target"])
 
 
+def _kept(path, groups):
+    """What an earlier run wrote of other groups: (figures, curves)."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            told = json.load(file)
+        return ([row for row in told["figures"] if row["group"] not in groups],
+                {name: curve for name, curve in told["curves"].items() if curve["group"] not in groups})
+    except (OSError, ValueError, KeyError, TypeError):  # none yet, or of another form
+        return [], {}
+
+
 class Table:
-    """Figures with their references and targets, and curves."""
+    """Figures with their references and targets, and curves, each of the group that was begun last."""
 
     def __init__(self):
         self.rows = []
         self.curves = {}
+        self._group = None
+
+    def begin(self, group):
+        self._group = group
 
     def add(self, name, unit, pairs, target, at_most=False, note=""):
         """pairs: (figure, reference) of each run; the ratio is what is judged. No target: it is only stated, against
@@ -86,6 +102,7 @@ class Table:
         middle = statistics.median(ratios)
         reached = target is None or (middle <= target if at_most else middle >= target)
         self.rows.append({
+            "group": self._group, "measured": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "each": pairs,
             "name": name, "unit": unit, "figure": statistics.median(f for f, _ in pairs),
             "reference": statistics.median(b for _, b in pairs), "ratio": middle, "least": ratios[0],
             "greatest": ratios[-1], "runs": len(ratios), "target": target, "at_most": at_most, "reached": reached,
@@ -94,7 +111,8 @@ class Table:
 
     def curve(self, name, x, values):
         """A point of a curve: the values of all runs at x."""
-        self.curves.setdefault(name, []).append([x, statistics.median(values), min(values), max(values)])
+        curve = self.curves.setdefault(name, {"group": self._group, "points": []})
+        curve["points"].append([x, statistics.median(values), min(values), max(values)])
 
     def reached(self):
         return all(row["reached"] for row in self.rows)
@@ -113,8 +131,10 @@ class Table:
             print("note: " + note)
 
     def write(self, path, **about):
+        """Figures and curves of groups that were not measured this time stay in the file, with their own `measured`."""
+        figures, curves = _kept(path, {row["group"] for row in self.rows})
         os.makedirs(os.path.dirname(path), exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
-            json.dump({"machine": machine(), **about, "runs": RUNS, "long": LONG, "figures": self.rows,
-                       "curves": self.curves}, file, indent=2)
+            json.dump({"machine": machine(), **about, "runs": RUNS, "long": LONG, "figures": figures + self.rows,
+                       "curves": {**curves, **self.curves}}, file, indent=2)
             file.write("\n")

@@ -4,10 +4,9 @@
 import os
 import pwd
 import signal
-import socket
 import subprocess
 
-from proc import Child, free_port, wait_until
+from proc import Child, free_port, listens, wait_until
 
 MOSQUITTO = "/usr/sbin/mosquitto"
 
@@ -94,8 +93,7 @@ class Broker:
     def _listening(self):
         if not self._child.running:
             raise AssertionError("mosquitto ended: " + self._child.log())
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+        return listens(self.port)
 
     def _write_config(self):
         lines = ["listener %d 127.0.0.1" % self.port,

@@ -67,10 +67,10 @@ class Daemon:
     """`fieldgate run` with a runtime folder of its own. preload: a Clock, a Resolver, for it and for other commands."""
 
     def __init__(self, folder, config, binary=None, profiles=None, state_dir=None, first_retry_max_ms=200, env=None,
-                 preload=()):
+                 preload=(), runtime_dir=None):
         self.binary = binary or default_binary()
         self.config = config
-        self.runtime = os.path.join(folder, "run")
+        self.runtime = runtime_dir or os.path.join(folder, "run")
         self.profiles = profiles
         self.state_dir = state_dir
         os.makedirs(self.runtime, exist_ok=True)
@@ -167,6 +167,13 @@ class Daemon:
                 return json.load(file)
         except FileNotFoundError:
             return None
+
+    def status_written(self):
+        """When status.json was written last; 0: never."""
+        try:
+            return os.stat(os.path.join(self.runtime, "status.json")).st_mtime
+        except FileNotFoundError:
+            return 0
 
     def wait_for_status(self, predicate, seconds=10, what="status"):
         def look():

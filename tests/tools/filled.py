@@ -8,12 +8,16 @@
 """
 
 import os
+import statistics
 import subprocess
+import time
 from dataclasses import dataclass, field
 
 import yaml
 
 from daemon import default_binary
+
+DAY_S = 86400
 
 
 def value(device, point, n):
@@ -52,16 +56,26 @@ class Filled:
         self.points = [[point["name"] for point in device["points"]] for device in devices]
         self._numbers = {device["name"]: number for number, device in enumerate(devices)}
         self.first_ts, self.days, self._at_risk = first_ts, days, at_risk
-        self._period_ms, self._rounds = period_s * 1000, 86400 // period_s
+        self._period_ms, self._rounds = period_s * 1000, DAY_S // period_s
         self.polls = days * self._rounds * len(devices)
         self.readings = days * self._rounds * sum(len(names) for names in self.points)
-        self.end_ts = first_ts + days * 86400000
+        self.end_ts = first_ts + days * DAY_S * 1000
         self._records = {}  # (stream, seq) -> (device, n), or None for an event
         self._seen = set()  # (device, n)
         self._first = {}  # stream -> seq of stream_opened
         self._errors = []
         self._duplicates = 0
         self._certain = 0  # of the polls seen, those that had to come
+
+    @classmethod
+    def until_yesterday(cls, config, days, period_s):
+        """Days of which the last ended a day ago: nothing of them counts as live, nothing lies in the future."""
+        return cls(config, int(time.time() - (days + 1) * DAY_S) * 1000, days, period_s)
+
+    def value_bytes(self):
+        """How long the text of a value is, on average over a day: the higher the device's number, the longer."""
+        return statistics.fmean(len("%.1f" % (value(device, point, n) / 10)) for device, names in enumerate(self.points)
+                                for point in range(len(names)) for n in range(self._rounds))
 
     def fill(self):
         subprocess.run(self._argv, check=True)

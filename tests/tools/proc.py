@@ -50,6 +50,12 @@ def free_port():
 Memory = collections.namedtuple("Memory", "anonymous resident")
 
 
+def listens(port):
+    """Whether somebody takes connections there, on this machine."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def memory_kib(pid):
     """What a process has of memory, in KiB. anonymous: nobody else's, swapped out or not. Exact, unlike what its status
     says, which may be off by some pages a thread."""
