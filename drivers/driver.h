@@ -72,7 +72,7 @@ struct driver_result {
     int64_t mono_ms;
     uint8_t exception;           /* the code, when failed is QUALITY_EXCEPTION */
     enum driver_trouble trouble; /* of the question that `failed` speaks of */
-    int64_t raised_timeout_ms;   /* this poll made it this long; 0: it did not */
+    int64_t raised_timeout_ms;   /* since the poll before it was made this long; 0: it was not */
     struct err_note
         note; /* on failure: what the port or host said ("/dev/ttyUSB0: No such file or directory") */
 };

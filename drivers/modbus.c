@@ -276,12 +276,11 @@ static void driver_poll(struct driver *driver, size_t device, const bool *due, s
         ret->failed = QUALITY_GOOD;
         return;
     }
-    int64_t timeout_ms = d->timeout_ms;
     run_blocks(&run, blocks);
     mark_unasked(&run);
     d->silent = ret->failed == QUALITY_NO_REPLY;
-    if (d->timeout_ms > timeout_ms)
-        ret->raised_timeout_ms = d->timeout_ms;
+    if (d->timeout_ms > d->told_timeout_ms)
+        ret->raised_timeout_ms = d->told_timeout_ms = d->timeout_ms;
 }
 
 static void driver_probe(struct driver *driver, size_t device, struct driver_result *ret)

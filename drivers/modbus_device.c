@@ -61,7 +61,7 @@ int modbus_device_init(struct modbus_device *d, enum modbus_protocol protocol,
     d->count = o->point_count;
     d->unit = (uint8_t)o->unit;
     d->line = o->line;
-    d->timeout_ms = d->given_timeout_ms = d->stats.timeout_ms = o->timeout_ms;
+    d->timeout_ms = d->given_timeout_ms = d->told_timeout_ms = d->stats.timeout_ms = o->timeout_ms;
     d->gap_ms = o->gap_ms;
     d->max_registers = d->given_registers = o->max_registers ? o->max_registers : MODBUS_REGISTERS_MAX;
     d->max_hole = d->given_hole = o->max_hole;

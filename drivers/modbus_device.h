@@ -27,6 +27,7 @@ struct modbus_device {
     enum modbus_protocol protocol;
     struct modbus_line line;
     int64_t timeout_ms, given_timeout_ms; /* in effect: raised while answers come late */
+    int64_t told_timeout_ms;              /* to whoever polls */
     int64_t gap_ms;
     uint32_t late_known;              /* late answers that the timeout takes account of */
     unsigned second_tries;            /* answers in a row that came only to the question repeated */

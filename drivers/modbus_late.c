@@ -170,6 +170,25 @@ bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
     return false;
 }
 
+void modbus_late_spoiled(struct modbus_late *l, uint8_t unit)
+{
+    for (size_t i = 0; i < l->count; i++)
+        if (l->open[i].request.unit != unit)
+            l->units[l->open[i].request.unit].suspect = true;
+}
+
+int64_t modbus_late_patience_us(struct modbus_late *l, uint8_t unit, int64_t timeout_us)
+{
+    bool suspect = l->units[unit].suspect;
+    l->units[unit].suspect = false;
+    return suspect ? timeout_us * WAIT_TIMEOUTS : timeout_us;
+}
+
+void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t took_us)
+{
+    l->units[unit].worst_us = longer(l->units[unit].worst_us, took_us);
+}
+
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                          int64_t sent_us)
 {

@@ -24,6 +24,10 @@
  *   before (two timeouts at most), or is refused. The caller may then ask for something of another shape: a
  *   prompt answer to that clears the account at once. Where it cannot, the shape rests until it is clear,
  *   because repeating the open request in every poll would keep it open for ever.
+ * - An answer that comes while another unit talks spoils both, and nobody can tell what it was. So a unit of
+ *   which one is missing when another's comes damaged is suspect: the next time it is listened for longer,
+ *   and nobody else is asked meanwhile. (Without that a busy line hides a unit for ever that answers right
+ *   behind its timeout: each of its answers falls into a question to another.)
  * - On a line where frames take their time, an answer that is complete sooner than it could be sent is late.
  *
  * Certain for answers up to twelve timeouts behind their request, whatever is lost between, from slaves that
@@ -51,6 +55,7 @@ struct modbus_late_unit {
     uint8_t rest_function;
     size_t rest_len;
     int64_t blind_until_us; /* the account is full: nothing may be asked */
+    bool suspect;           /* of having talked while another did */
 };
 
 struct modbus_late {
@@ -78,6 +83,12 @@ bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
                           int64_t sent_us);
 /* Whether an answer of this unit may still come. */
 bool modbus_late_is_open(const struct modbus_late *l, uint8_t unit);
+/* Something came damaged instead of this unit's answer: who else may have talked is suspect. */
+void modbus_late_spoiled(struct modbus_late *l, uint8_t unit);
+/* How long to listen for the answer to a question to this unit: its timeout, twice that once if suspect. */
+int64_t modbus_late_patience_us(struct modbus_late *l, uint8_t unit, int64_t timeout_us);
+/* Its answer came so long after the question, behind its timeout, and was awaited. */
+void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t took_us);
 /* An answer of the right shape came damaged: nobody can tell whose it was. */
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                          int64_t sent_us);

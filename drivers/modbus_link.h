@@ -68,7 +68,7 @@ void modbus_link_ask(struct modbus_link *l, const struct modbus_ask *ask, struct
 void modbus_link_release(struct modbus_link *l);
 /* Ends a running request; every later one fails with QUALITY_NOT_CONNECTED. */
 void modbus_link_cancel(struct modbus_link *l);
-/* Late answers of this unit that were recognised and discarded so far. */
+/* Late answers of this unit that were recognised so far: discarded, or listened for (modbus_late.h). */
 uint32_t modbus_link_late(const struct modbus_link *l, uint8_t unit);
 /* Whether a late answer could be taken for the answer to this request. */
 bool modbus_link_would_clash(struct modbus_link *l, const struct modbus_ask *ask);

@@ -220,6 +220,10 @@ static void accept_frame(struct modbus_link *l, struct turn *t, const struct mod
                    modbus_late_answered(&l->late, &t->ask->request, t->ask->timeout_ms * 1000, t->sent_us);
     if (follows)
         expect_follower(l, t->ask->request.unit);
+    if (t->given_more && took_us > t->ask->timeout_ms * 1000) {
+        modbus_late_overdue(&l->late, t->ask->request.unit, took_us);
+        count_late(l, t->ask->request.unit);
+    }
 }
 
 /* Whether a frame that looks like the answer is an older question's. */
@@ -325,6 +329,7 @@ static void give_up(struct modbus_link *l, struct turn *t)
         a->quality = QUALITY_BAD_CRC;
         a->trouble = DRIVER_BAD_CRC;
         modbus_late_damaged(&l->late, r, timeout_us, t->sent_us);
+        modbus_late_spoiled(&l->late, r->unit);
         l->blamed = l->len;
         l->timeouts = 0;
         return;
@@ -334,15 +339,20 @@ static void give_up(struct modbus_link *l, struct turn *t)
         a->trouble = modbus_trouble_of_bytes(l->bytes, l->len, r);
     else if (a->trouble == DRIVER_NO_TROUBLE)
         a->trouble = DRIVER_GARBAGE;
+    if (l->protocol != MODBUS_TCP && a->quality == QUALITY_BAD_FRAME)
+        modbus_late_spoiled(&l->late, r->unit);
     a->foreign_bytes += l->len;
     l->blamed = l->len;
     modbus_late_unanswered(&l->late, r, t->transaction, timeout_us, t->sent_us);
     count_timeout(l, r->unit);
 }
 
-static void set_deadlines(const struct modbus_link *l, struct turn *t)
+static void set_deadlines(struct modbus_link *l, struct turn *t)
 {
-    t->first_us = t->sent_us + t->ask->timeout_ms * 1000;
+    int64_t timeout_us = t->ask->timeout_ms * 1000;
+    int64_t patience_us = modbus_late_patience_us(&l->late, t->ask->request.unit, timeout_us);
+    t->given_more = patience_us > timeout_us;
+    t->first_us = t->sent_us + patience_us;
     t->deadline_us = t->first_us + SLACK_SOCKET_US;
     if (l->serial)
         t->deadline_us = t->first_us + SLACK_SERIAL_US +

@@ -63,6 +63,7 @@ struct turn {
     int64_t first_us;    /* deadline of the first byte */
     int64_t deadline_us; /* of the whole frame: nothing extends it */
     bool odd;            /* bytes came that nothing explains */
+    bool given_more;     /* it is listened for longer than its timeout */
 };
 
 /* modbus_link.c */

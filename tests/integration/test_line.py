@@ -162,6 +162,19 @@ def test_a_late_answer_is_never_taken_for_another_register(stage, late, every):
             assert max(ages) < 4000, (unit, ages)
 
 
+def test_a_late_unit_on_a_busy_line_is_found_out(stage):
+    """Its answers fall into questions to the others, which ask in its stead: none of them is ever recognised as late."""
+    with WireLine(stage.folder, units="1-3", registers=32) as line:
+        line.order("dead", 2)
+        run_on(stage, line, range(1, 4), registers(0), "50ms", timeout="200ms")
+        stage.daemon.wait_for_log("FG-BUS-SILENT", 40, text="unit=2")
+        line.order("late", 2, "300ms", "every", 1)
+        line.order("alive", 2)
+        line.reset()
+        stage.daemon.wait_for_log("FG-BUS-SLOW", 60, text="unit=2")
+        wait_until(lambda: line.answered(2) >= 20, 30, lambda: line.stats())
+
+
 def test_garbled_and_lost_answers_are_asked_again_and_never_published(stage):
     with WireLine(stage.folder, units="1-3", registers=20) as line:
         line.order("garble 1 every 5")

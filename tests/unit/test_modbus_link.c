@@ -307,6 +307,29 @@ static void a_late_answer_does_not_disturb_another_unit(void **state)
     assert_int_equal(modbus_link_late(b->link, 2), 0);
 }
 
+/* Who talks into another's answer spoils both, and nobody can recognise what was late. */
+static void who_may_have_spoiled_anothers_answer_is_listened_for_longer_once(void **state)
+{
+    struct bench *b = *state;
+    atomic_store(&b->slave.late_ms, HASTY_MS + 30);
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.late_ms, 20);
+    atomic_store(&b->slave.break_crc, true);
+    a = ask_hastily(b->link, 2, 0, 4);
+    assert_int_not_equal(a.quality, QUALITY_GOOD);
+    assert_int_equal(modbus_link_late(b->link, 1), 0);
+
+    atomic_store(&b->slave.break_crc, false);
+    atomic_store(&b->slave.late_ms, HASTY_MS + 30);
+    a = ask_hastily(b->link, 1, 0, 2);
+    assert_values(&a, 1, 0, 2);
+    assert_int_equal(modbus_link_late(b->link, 1), 1);
+    assert_true(modbus_link_worst_us(b->link, 1) > 1000 * (HASTY_MS + 29));
+    a = ask_hastily(b->link, 1, 0, 2);
+    assert_int_equal(a.quality, QUALITY_NO_REPLY);
+}
+
 /* The slave answers in order: what it took for the answer to the repeated question was the late one. */
 static void the_other_answer_to_a_repeated_question_is_heard_out(void **state)
 {
@@ -668,6 +691,8 @@ int main(void)
         ON(rtu, late_answers_never_become_another_registers_value),
         ON(rtu_over_tcp, late_answers_never_become_another_registers_value),
         ON(rtu, a_late_answer_does_not_disturb_another_unit),
+        ON(rtu, who_may_have_spoiled_anothers_answer_is_listened_for_longer_once),
+        ON(rtu_over_tcp, who_may_have_spoiled_anothers_answer_is_listened_for_longer_once),
         ON(rtu, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu_over_tcp, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu, a_lost_answer_is_listened_for_once),
