@@ -47,13 +47,13 @@ def free_port():
     raise RuntimeError("no free port between 20000 and 32000")
 
 
-Memory = collections.namedtuple("Memory", "anonymous resident")
-
-
 def listens(port):
     """Whether somebody takes connections there, on this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+Memory = collections.namedtuple("Memory", "anonymous resident")
 
 
 def memory_kib(pid):
