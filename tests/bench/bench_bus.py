@@ -29,16 +29,16 @@ LAG_MAX_US = 10000  # how late the simulator may be and still be the line that i
 class World:
     """A daemon with its own broker, reading one bus. Leaving it stops both and removes their folder."""
 
-    def __init__(self, bus, devices, uplink=True, profiles=None):
+    def __init__(self, bus, devices, profiles=None):
         self.folder = tempfile.mkdtemp(prefix="fg-bench-")
-        self.broker = Broker(os.path.join(self.folder, "broker")).start() if uplink else None
+        self.broker = Broker(os.path.join(self.folder, "broker")).start()
         state = os.path.join(self.folder, "state")
         path = os.path.join(self.folder, "fieldgate.yaml")
         os.makedirs(state)
         config_file.write(path, {
             "gateway": {"id": "bench"}, "store": {"path": os.path.join(state, "buffer.db")},
             "clock": {"trust": "always"}, "buses": [bus], "devices": devices,
-            "uplinks": [config_file.uplink(self.broker.url)] if uplink else []})
+            "uplinks": [config_file.uplink(self.broker.url)]})
         self.daemon = Daemon(self.folder, path, profiles=profiles, state_dir=state).start()
 
     def __enter__(self):
@@ -47,8 +47,7 @@ class World:
     def __exit__(self, *_):
         code, _ = self.daemon.stop()
         self.daemon.close()
-        if self.broker:
-            self.broker.kill()
+        self.broker.kill()
         assert code == 0, "the daemon ended with %s" % code
         shutil.rmtree(self.folder)
 
@@ -176,8 +175,8 @@ def tcp_rates(latency, units, blocks, registers, slices):
         with WireTcp("1-%d" % units, blocks * (registers + 1)) as endpoint:
             endpoint.order("latency", "all", latency)
             endpoint.order("book off")
-            with World(endpoint.bus(timeout="1s"), [device(u, "50ms", blocks, registers) for u in range(1, units + 1)],
-                       uplink=False) as world:
+            devices = [device(u, "50ms", blocks, registers) for u in range(1, units + 1)]
+            with World(endpoint.bus(timeout="1s"), devices) as world:
                 pin(0, endpoint.pid)
                 pin(1, world.daemon.pid)
                 time.sleep(4)

@@ -163,7 +163,7 @@ def test_a_late_answer_is_never_taken_for_another_register(stage, late, every):
 
 
 def test_a_late_unit_on_a_busy_line_is_found_out(stage):
-    """Its answers fall into questions to the others, which ask in its stead: none of them is ever recognised as late."""
+    """The others are asked right behind its timeout: each late answer falls into that, and none is ever recognised."""
     with WireLine(stage.folder, units="1-3", registers=32) as line:
         line.order("dead", 2)
         run_on(stage, line, range(1, 4), registers(0), "50ms", timeout="200ms")
