@@ -47,7 +47,7 @@ struct driver_stats {
     uint64_t echoes;        /* of our own question, stripped */
     uint64_t exceptions;
     uint64_t exception_codes[DRIVER_EXCEPTIONS]; /* by code; 0: any other */
-    uint64_t late;                               /* late answers discarded */
+    uint64_t late;                               /* answers that came late */
     uint64_t held_back;                          /* not asked because a late answer might come */
     uint64_t reconnects;                         /* counted on the device that met it */
     uint32_t reply_last_ms, reply_min_ms, reply_max_ms;

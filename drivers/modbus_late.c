@@ -6,6 +6,9 @@
 #define OPEN_FLOOR_US 3000000
 /* The longest wait, in timeouts, that one unit may cost the others on the bus. */
 #define WAIT_TIMEOUTS 2
+/* How late an answer may be that hides in what others say: what a timeout may be raised to (modbus_device.c).
+ */
+#define HIDDEN_TIMEOUTS 3
 /* Scheduling and adapters: an answer is seen somewhat later than it was sent. */
 #define MARGIN_US 20000
 /* So many answers that took their time, before one that does not is called impossible. */
@@ -156,6 +159,7 @@ void modbus_late_unanswered(struct modbus_late *l, const struct modbus_request *
 bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                           int64_t sent_us)
 {
+    l->units[r->unit].hidden_until_us = 0;
     for (size_t i = 0; i < l->count; i++) {
         if (!same_request(&l->open[i].request, r))
             continue;
@@ -170,23 +174,28 @@ bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
     return false;
 }
 
-void modbus_late_spoiled(struct modbus_late *l, uint8_t unit)
+void modbus_late_silent(struct modbus_late *l, uint8_t unit, int64_t timeout_us, int64_t sent_us)
 {
-    for (size_t i = 0; i < l->count; i++)
-        if (l->open[i].request.unit != unit)
-            l->units[l->open[i].request.unit].suspect = true;
+    l->units[unit].hidden_until_us = sent_us + timeout_us * HIDDEN_TIMEOUTS;
+}
+
+void modbus_late_spoiled(struct modbus_late *l, uint8_t unit, int64_t sent_us)
+{
+    l->units[unit].hidden_until_us = 0;
+    for (int i = 0; i < 256; i++)
+        l->units[i].suspect |= l->units[i].hidden_until_us > sent_us;
 }
 
 int64_t modbus_late_patience_us(struct modbus_late *l, uint8_t unit, int64_t timeout_us)
 {
     bool suspect = l->units[unit].suspect;
     l->units[unit].suspect = false;
-    return suspect ? timeout_us * WAIT_TIMEOUTS : timeout_us;
+    return suspect ? timeout_us * HIDDEN_TIMEOUTS : timeout_us;
 }
 
-void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t took_us)
+void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t behind_us)
 {
-    l->units[unit].worst_us = longer(l->units[unit].worst_us, took_us);
+    l->units[unit].worst_us = longer(l->units[unit].worst_us, behind_us);
 }
 
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
@@ -207,6 +216,7 @@ bool modbus_late_seen(struct modbus_late *l, const struct modbus_frame *f, int64
         }
     if (last == l->count)
         return u->blind_until_us > at_us;
+    u->hidden_until_us = 0;
     /* Certain is only how far it is behind the last that it can belong to. */
     u->worst_us = longer(u->worst_us, at_us - l->open[last].sent_us);
     close_up_to(l, first);
@@ -256,10 +266,4 @@ bool modbus_late_too_soon(struct modbus_late *l, const struct modbus_request *r,
 int64_t modbus_late_worst_us(const struct modbus_late *l, uint8_t unit)
 {
     return l->units[unit].worst_us;
-}
-
-void modbus_late_forget(struct modbus_late *l, uint8_t unit)
-{
-    clear(l, unit);
-    l->units[unit].worst_us = 0;
 }

@@ -25,9 +25,10 @@
  *   prompt answer to that clears the account at once. Where it cannot, the shape rests until it is clear,
  *   because repeating the open request in every poll would keep it open for ever.
  * - An answer that comes while another unit talks spoils both, and nobody can tell what it was. So a unit of
- *   which one is missing when another's comes damaged is suspect: the next time it is listened for longer,
- *   and nobody else is asked meanwhile. (Without that a busy line hides a unit for ever that answers right
- *   behind its timeout: each of its answers falls into a question to another.)
+ *   which nothing came is suspect when a question to another, within three of its timeouts, brings damaged
+ *   bytes: the next time it is listened for so long, and nobody else is asked meanwhile. (Without that a busy
+ *   line hides a unit for ever that answers right behind its timeout: others are asked just then, each time.
+ *   An adapter that does not hear while it sends hides an answer that ends within our question.)
  * - On a line where frames take their time, an answer that is complete sooner than it could be sent is late.
  *
  * Certain for answers up to twelve timeouts behind their request, whatever is lost between, from slaves that
@@ -54,8 +55,10 @@ struct modbus_late_unit {
     int64_t rest_until_us;
     uint8_t rest_function;
     size_t rest_len;
-    int64_t blind_until_us; /* the account is full: nothing may be asked */
-    bool suspect;           /* of having talked while another did */
+    int64_t blind_until_us;  /* the account is full: nothing may be asked */
+    int64_t hidden_until_us; /* nothing came to its last question: until then an answer may hide in what
+                              * others say; 0: something came */
+    bool suspect;            /* of having done that */
 };
 
 struct modbus_late {
@@ -83,12 +86,15 @@ bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
                           int64_t sent_us);
 /* Whether an answer of this unit may still come. */
 bool modbus_late_is_open(const struct modbus_late *l, uint8_t unit);
-/* Something came damaged instead of this unit's answer: who else may have talked is suspect. */
-void modbus_late_spoiled(struct modbus_late *l, uint8_t unit);
-/* How long to listen for the answer to a question to this unit: its timeout, twice that once if suspect. */
+/* Nothing at all came to a question to this unit, within its timeout. */
+void modbus_late_silent(struct modbus_late *l, uint8_t unit, int64_t timeout_us, int64_t sent_us);
+/* Damaged bytes came to a question to this unit: whoever else's answer may hide in them is suspect. */
+void modbus_late_spoiled(struct modbus_late *l, uint8_t unit, int64_t sent_us);
+/* How long to listen for the next answer of this unit: its timeout, three times that if it is suspect, which
+ * it is not any more from then on. */
 int64_t modbus_late_patience_us(struct modbus_late *l, uint8_t unit, int64_t timeout_us);
-/* Its answer came so long after the question, behind its timeout, and was awaited. */
-void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t took_us);
+/* An awaited answer came so long behind its question, which was more than the timeout. */
+void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t behind_us);
 /* An answer of the right shape came damaged: nobody can tell whose it was. */
 void modbus_late_damaged(struct modbus_late *l, const struct modbus_request *r, int64_t timeout_us,
                          int64_t sent_us);
@@ -106,7 +112,5 @@ bool modbus_late_too_soon(struct modbus_late *l, const struct modbus_request *r,
                           int64_t least_us);
 /* The furthest that an answer of this unit was certainly behind its request; 0: never late. */
 int64_t modbus_late_worst_us(const struct modbus_late *l, uint8_t unit);
-/* Drops the account of a unit. */
-void modbus_late_forget(struct modbus_late *l, uint8_t unit);
 
 #endif

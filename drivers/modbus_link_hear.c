@@ -200,6 +200,15 @@ static struct modbus_frame find_frame(struct modbus_link *l, const struct turn *
     return modbus_frame_find_rtu(l->bytes, l->len, &t->ask->request, final);
 }
 
+/* Behind its timeout an answer is awaited only from a unit that is suspect: this is how late it is. */
+static void note_overdue(struct modbus_link *l, const struct turn *t)
+{
+    if (!t->given_more || t->began_us - t->sent_us <= t->ask->timeout_ms * 1000)
+        return;
+    modbus_late_overdue(&l->late, t->ask->request.unit, l->arrived_us - t->sent_us);
+    count_late(l, t->ask->request.unit);
+}
+
 static void accept_frame(struct modbus_link *l, struct turn *t, const struct modbus_frame *f)
 {
     struct modbus_answer *a = t->answer;
@@ -220,10 +229,7 @@ static void accept_frame(struct modbus_link *l, struct turn *t, const struct mod
                    modbus_late_answered(&l->late, &t->ask->request, t->ask->timeout_ms * 1000, t->sent_us);
     if (follows)
         expect_follower(l, t->ask->request.unit);
-    if (t->given_more && took_us > t->ask->timeout_ms * 1000) {
-        modbus_late_overdue(&l->late, t->ask->request.unit, took_us);
-        count_late(l, t->ask->request.unit);
-    }
+    note_overdue(l, t);
 }
 
 /* Whether a frame that looks like the answer is an older question's. */
@@ -320,6 +326,18 @@ static void count_timeout(struct modbus_link *l, int unit)
         modbus_link_close(l);
 }
 
+/* A turn without an answer: its unit's may hide in what others say, or another's hid in what came. */
+static void note_spoiled(struct modbus_link *l, const struct turn *t)
+{
+    uint8_t unit = t->ask->request.unit;
+    if (l->protocol == MODBUS_TCP)
+        return;
+    if (t->answer->quality == QUALITY_NO_REPLY)
+        modbus_late_silent(&l->late, unit, t->ask->timeout_ms * 1000, t->sent_us);
+    else if (t->answer->foreign_bytes > 0)
+        modbus_late_spoiled(&l->late, unit, t->sent_us);
+}
+
 static void give_up(struct modbus_link *l, struct turn *t)
 {
     const struct modbus_request *r = &t->ask->request;
@@ -329,7 +347,7 @@ static void give_up(struct modbus_link *l, struct turn *t)
         a->quality = QUALITY_BAD_CRC;
         a->trouble = DRIVER_BAD_CRC;
         modbus_late_damaged(&l->late, r, timeout_us, t->sent_us);
-        modbus_late_spoiled(&l->late, r->unit);
+        modbus_late_spoiled(&l->late, r->unit, t->sent_us);
         l->blamed = l->len;
         l->timeouts = 0;
         return;
@@ -339,9 +357,8 @@ static void give_up(struct modbus_link *l, struct turn *t)
         a->trouble = modbus_trouble_of_bytes(l->bytes, l->len, r);
     else if (a->trouble == DRIVER_NO_TROUBLE)
         a->trouble = DRIVER_GARBAGE;
-    if (l->protocol != MODBUS_TCP && a->quality == QUALITY_BAD_FRAME)
-        modbus_late_spoiled(&l->late, r->unit);
     a->foreign_bytes += l->len;
+    note_spoiled(l, t);
     l->blamed = l->len;
     modbus_late_unanswered(&l->late, r, t->transaction, timeout_us, t->sent_us);
     count_timeout(l, r->unit);
@@ -366,10 +383,12 @@ static int hear(struct modbus_link *l, struct turn *t)
             return 0;
         int64_t until_us = listen_until(l, t);
         /* We may have been held up past the end while the answer came: a last look is due all the same. */
-        bool over = clock_mono_us() >= until_us;
+        bool over = clock_mono_us() >= until_us, begins = l->len == 0;
         int rc = take_bytes(l, until_us);
         if (rc < 0)
             return rc;
+        if (rc > 0 && begins)
+            t->began_us = l->arrived_us;
         if (over) {
             if (!look(l, t, true))
                 give_up(l, t);

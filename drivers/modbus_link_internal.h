@@ -60,6 +60,7 @@ struct turn {
     struct modbus_answer *answer;
     uint16_t transaction;
     int64_t sent_us;     /* end of our transmission */
+    int64_t began_us;    /* not before this the first byte of what came last was there */
     int64_t first_us;    /* deadline of the first byte */
     int64_t deadline_us; /* of the whole frame: nothing extends it */
     bool odd;            /* bytes came that nothing explains */

@@ -428,6 +428,30 @@ static void a_device_that_answers_late_gets_more_time_up_to_three_times(void **s
     assert_true(stats_of(b, 0).timeout_ms >= raised_ms); /* never back */
 }
 
+static void what_a_probe_learned_of_the_timeout_the_next_poll_tells(void **state)
+{
+    enum { SHORT_MS = 20, LATE_MS = 32 };
+    struct bench *b = *state;
+    b->devices[0].timeout_ms = b->devices[1].timeout_ms = SHORT_MS;
+    open_driver(b);
+    atomic_store(&b->slave.late_ms, LATE_MS);
+    b->driver->ops->probe(b->driver, 0, &b->result);
+    assert_int_equal(b->result.failed, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.late_ms, 0);
+    atomic_store(&b->slave.break_crc, true);
+    poll_device(b, 1); /* into which the first one's answer falls */
+    atomic_store(&b->slave.break_crc, false);
+    atomic_store(&b->slave.late_ms, LATE_MS);
+    clock_sleep_until_us(clock_mono_us() + 4000000); /* a probe asks for another register each time */
+    b->driver->ops->probe(b->driver, 0, &b->result);
+    assert_int_equal(b->result.failed, QUALITY_GOOD);
+    poll_device(b, 0);
+    assert_int_equal(b->result.failed, QUALITY_GOOD);
+    assert_true(b->result.raised_timeout_ms > LATE_MS);
+    poll_device(b, 0);
+    assert_int_equal(b->result.raised_timeout_ms, 0);
+}
+
 static void a_bus_in_use_is_busy_and_a_poll_has_a_price(void **state)
 {
     struct bench *b = *state;
@@ -567,6 +591,7 @@ int main(void)
         ON(rtu, no_late_answer_is_ever_published_as_another_value),
         ON(rtu, a_lost_answer_holds_no_other_block_back),
         ON(rtu, a_device_that_answers_late_gets_more_time_up_to_three_times),
+        ON(rtu, what_a_probe_learned_of_the_timeout_the_next_poll_tells),
         ON(tcp, a_device_that_answers_late_gets_more_time_up_to_three_times),
         ON(rtu, a_bus_in_use_is_busy_and_a_poll_has_a_price),
         ON(rtu, a_probe_is_one_short_request),

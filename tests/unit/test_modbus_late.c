@@ -375,6 +375,28 @@ static void what_is_there_sooner_than_it_can_be_sent_is_late(void **state)
     assert_false(modbus_late_too_soon(&pty, &blocks[0], 100, 26000));
 }
 
+/* In time behind the question: how long the unit is listened for then. */
+static int64_t patience_after_damage_at(int64_t at_us, bool answered)
+{
+    struct modbus_late late = {0};
+    modbus_late_unanswered(&late, &blocks[0], 0, TIMEOUT_US, 0);
+    modbus_late_silent(&late, blocks[0].unit, TIMEOUT_US, 0);
+    if (answered)
+        (void)modbus_late_answered(&late, &blocks[0], TIMEOUT_US, 1000);
+    modbus_late_spoiled(&late, 9, at_us);
+    assert_int_equal(modbus_late_patience_us(&late, 9, TIMEOUT_US), TIMEOUT_US);
+    return modbus_late_patience_us(&late, blocks[0].unit, TIMEOUT_US);
+}
+
+static void only_who_said_nothing_within_three_timeouts_is_suspect(void **state)
+{
+    (void)state;
+    assert_int_equal(patience_after_damage_at(TIMEOUT_US, false), 3 * TIMEOUT_US);
+    assert_int_equal(patience_after_damage_at(3 * TIMEOUT_US - 1, false), 3 * TIMEOUT_US);
+    assert_int_equal(patience_after_damage_at(3 * TIMEOUT_US, false), TIMEOUT_US);
+    assert_int_equal(patience_after_damage_at(TIMEOUT_US, true), TIMEOUT_US);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +414,7 @@ int main(void)
         cmocka_unit_test(a_damaged_answer_closes_nothing),
         cmocka_unit_test(a_full_account_leaves_the_unit_alone),
         cmocka_unit_test(what_is_there_sooner_than_it_can_be_sent_is_late),
+        cmocka_unit_test(only_who_said_nothing_within_three_timeouts_is_suspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

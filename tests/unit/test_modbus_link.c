@@ -307,27 +307,71 @@ static void a_late_answer_does_not_disturb_another_unit(void **state)
     assert_int_equal(modbus_link_late(b->link, 2), 0);
 }
 
-/* Who talks into another's answer spoils both, and nobody can recognise what was late. */
-static void who_may_have_spoiled_anothers_answer_is_listened_for_longer_once(void **state)
+/* Unit 1 answers behind its timeout, into a question to unit 2. `own`: unit 2 answers as well. What comes is
+ * damaged. */
+static void talk_into_anothers_turn(struct bench *b, bool own)
 {
-    struct bench *b = *state;
     atomic_store(&b->slave.late_ms, HASTY_MS + 30);
     struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
     assert_int_equal(a.quality, QUALITY_NO_REPLY);
     atomic_store(&b->slave.late_ms, 20);
     atomic_store(&b->slave.break_crc, true);
-    a = ask_hastily(b->link, 2, 0, 4);
-    assert_int_not_equal(a.quality, QUALITY_GOOD);
-    assert_int_equal(modbus_link_late(b->link, 1), 0);
-
+    atomic_store(&b->slave.silent_unit, own ? 0 : 2);
+    a = ask_hastily(b->link, 2, 0, own ? 4 : 9);
+    assert_int_equal(a.quality, own ? QUALITY_BAD_CRC : QUALITY_BAD_FRAME);
+    assert_int_equal(modbus_link_late(b->link, 1), 0); /* nobody can recognise it */
     atomic_store(&b->slave.break_crc, false);
-    atomic_store(&b->slave.late_ms, HASTY_MS + 30);
-    a = ask_hastily(b->link, 1, 0, 2);
-    assert_values(&a, 1, 0, 2);
-    assert_int_equal(modbus_link_late(b->link, 1), 1);
-    assert_true(modbus_link_worst_us(b->link, 1) > 1000 * (HASTY_MS + 29));
-    a = ask_hastily(b->link, 1, 0, 2);
+    atomic_store(&b->slave.silent_unit, 0);
+}
+
+/* How long a unit is listened for that says nothing. */
+static int64_t silence_us(struct bench *b, int unit)
+{
+    int64_t begin_us = clock_mono_us();
+    atomic_store(&b->slave.silent_unit, unit);
+    struct modbus_answer a = ask_hastily(b->link, unit, 0, 4);
     assert_int_equal(a.quality, QUALITY_NO_REPLY);
+    atomic_store(&b->slave.silent_unit, 0);
+    return clock_mono_us() - begin_us;
+}
+
+static void who_may_have_spoiled_anothers_answer_is_listened_for_longer_once(void **state)
+{
+    struct bench *b = *state;
+    for (int own = 0; own <= 1; own++) {
+        talk_into_anothers_turn(b, own);
+        assert_true(silence_us(b, 2) < 1000 * 2 * HASTY_MS); /* only the other was */
+        struct modbus_answer a;
+        atomic_store(&b->slave.late_ms, 3 * HASTY_MS - 10);
+        a = ask_hastily(b->link, 1, 0, 2);
+        assert_values(&a, 1, 0, 2);
+        assert_int_equal(modbus_link_late(b->link, 1), 1);
+        assert_true(modbus_link_worst_us(b->link, 1) > 1000 * 2 * HASTY_MS);
+        a = ask_hastily(b->link, 1, 0, 2);
+        assert_int_equal(a.quality, QUALITY_NO_REPLY);
+        teardown(state);
+        setup_rtu(state);
+        b = *state;
+    }
+}
+
+static void who_is_in_time_after_all_is_not_called_late(void **state)
+{
+    struct bench *b = *state;
+    talk_into_anothers_turn(b, true);
+    atomic_store(&b->slave.drip_us, 2000); /* it begins in time and ends behind its timeout */
+    struct modbus_answer a = ask_hastily(b->link, 1, 0, 4);
+    assert_values(&a, 1, 0, 4);
+    assert_true(a.reply_ms > HASTY_MS);
+    assert_int_equal(modbus_link_late(b->link, 1), 0);
+    assert_int_equal(modbus_link_worst_us(b->link, 1), 0);
+}
+
+static void two_silent_units_do_not_suspect_each_other(void **state)
+{
+    struct bench *b = *state;
+    for (int i = 0; i < 6; i++)
+        assert_true(silence_us(b, 1 + i % 2) < 1000 * 2 * HASTY_MS);
 }
 
 /* The slave answers in order: what it took for the answer to the repeated question was the late one. */
@@ -692,7 +736,8 @@ int main(void)
         ON(rtu_over_tcp, late_answers_never_become_another_registers_value),
         ON(rtu, a_late_answer_does_not_disturb_another_unit),
         ON(rtu, who_may_have_spoiled_anothers_answer_is_listened_for_longer_once),
-        ON(rtu_over_tcp, who_may_have_spoiled_anothers_answer_is_listened_for_longer_once),
+        ON(rtu, who_is_in_time_after_all_is_not_called_late),
+        ON(rtu, two_silent_units_do_not_suspect_each_other),
         ON(rtu, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu_over_tcp, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu, a_lost_answer_is_listened_for_once),
