@@ -73,7 +73,7 @@ def bench_warehouse(table):
     messages, readings = in_folder(day)
     runs = [in_folder(warehouse, messages, readings) for _ in range(RUNS)]
     for column, what in enumerate(("backlog", "live")):
-        table.add("warehouse: readings a second in %s messages, of %d" % (what, NEEDED), "/s",
+        table.add("warehouse: readings a second in %s messages, of %.0f" % (what, NEEDED), "/s",
                   [(run[column], NEEDED) for run in runs], None)
     text = sum(len(json.dumps(m, separators=(",", ":"))) for m in messages) / readings
     table.add("warehouse: bytes of a reading, of its JSON", "B", [(run[2], text) for run in runs], None)
