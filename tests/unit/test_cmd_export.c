@@ -506,7 +506,8 @@ static void damaged_records_are_left_out_and_the_exit_code_says_so(void **state)
     run_sql(f->path, "UPDATE record SET body = '[9999,true]' WHERE seq = 10");
     assert_int_equal(EXPORT(f, "--output", path), CMD_FAILED);
     char *text = slurp(path);
-    assert_null(strstr(text, "9999"));
+    /* The stream's random name may have four nines, too. */
+    assert_null(strstr(text, ",9999,"));
     assert_null(strstr(text, ",10,"));
     assert_non_null(strstr(text, ",11,"));
     free(text);
