@@ -4,10 +4,10 @@
 #include <stdlib.h>
 
 #include "../gateway/text.h"
+#include "modbus_late.h"
 #include "modbus_line.h"
 
 #define ANSWER_OVERHEAD 5 /* unit, function, byte count, check sum */
-#define TIMEOUT_TIMES_MAX 3
 #define TIMEOUT_STEP_MS 10
 #define SECOND_TRIES_MAX 4
 #define MEAN_OVER 16 /* answers that the running mean looks back on, about */
@@ -118,8 +118,8 @@ bool modbus_device_fit_timeout(struct modbus_device *d, uint32_t late, int64_t w
         needed_ms = d->timeout_ms + d->given_timeout_ms / 2;
     needed_ms += TIMEOUT_STEP_MS - 1;
     needed_ms -= needed_ms % TIMEOUT_STEP_MS;
-    if (needed_ms > d->given_timeout_ms * TIMEOUT_TIMES_MAX)
-        needed_ms = d->given_timeout_ms * TIMEOUT_TIMES_MAX;
+    if (needed_ms > d->given_timeout_ms * MODBUS_LATE_TIMEOUTS_MAX)
+        needed_ms = d->given_timeout_ms * MODBUS_LATE_TIMEOUTS_MAX;
     if (needed_ms <= d->timeout_ms)
         return false;
     d->timeout_ms = needed_ms;

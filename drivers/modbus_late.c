@@ -6,9 +6,6 @@
 #define OPEN_FLOOR_US 3000000
 /* The longest wait, in timeouts, that one unit may cost the others on the bus. */
 #define WAIT_TIMEOUTS 2
-/* How late an answer may be that hides in what others say: what a timeout may be raised to (modbus_device.c).
- */
-#define HIDDEN_TIMEOUTS 3
 /* Scheduling and adapters: an answer is seen somewhat later than it was sent. */
 #define MARGIN_US 20000
 /* So many answers that took their time, before one that does not is called impossible. */
@@ -176,7 +173,7 @@ bool modbus_late_answered(struct modbus_late *l, const struct modbus_request *r,
 
 void modbus_late_silent(struct modbus_late *l, uint8_t unit, int64_t timeout_us, int64_t sent_us)
 {
-    l->units[unit].hidden_until_us = sent_us + timeout_us * HIDDEN_TIMEOUTS;
+    l->units[unit].hidden_until_us = sent_us + timeout_us * MODBUS_LATE_TIMEOUTS_MAX;
 }
 
 void modbus_late_spoiled(struct modbus_late *l, uint8_t unit, int64_t sent_us)
@@ -190,7 +187,7 @@ int64_t modbus_late_patience_us(struct modbus_late *l, uint8_t unit, int64_t tim
 {
     bool suspect = l->units[unit].suspect;
     l->units[unit].suspect = false;
-    return suspect ? timeout_us * HIDDEN_TIMEOUTS : timeout_us;
+    return suspect ? timeout_us * MODBUS_LATE_TIMEOUTS_MAX : timeout_us;
 }
 
 void modbus_late_overdue(struct modbus_late *l, uint8_t unit, int64_t behind_us)

@@ -40,6 +40,8 @@
 #include "modbus_frame.h"
 
 #define MODBUS_LATE_OPEN_MAX 128
+/* What a timeout may be raised to, in timeouts, and so how long it is worth listening for who is suspect. */
+#define MODBUS_LATE_TIMEOUTS_MAX 3
 
 /* A request that was given up. */
 struct modbus_late_open {

@@ -326,8 +326,8 @@ static void count_timeout(struct modbus_link *l, int unit)
         modbus_link_close(l);
 }
 
-/* A turn without an answer: its unit's may hide in what others say, or another's hid in what came. */
-static void note_spoiled(struct modbus_link *l, const struct turn *t)
+/* A turn without an answer: its unit's may come into what others say, or another's may have come into it. */
+static void note_hidden(struct modbus_link *l, const struct turn *t)
 {
     uint8_t unit = t->ask->request.unit;
     if (l->protocol == MODBUS_TCP)
@@ -358,7 +358,7 @@ static void give_up(struct modbus_link *l, struct turn *t)
     else if (a->trouble == DRIVER_NO_TROUBLE)
         a->trouble = DRIVER_GARBAGE;
     a->foreign_bytes += l->len;
-    note_spoiled(l, t);
+    note_hidden(l, t);
     l->blamed = l->len;
     modbus_late_unanswered(&l->late, r, t->transaction, timeout_us, t->sent_us);
     count_timeout(l, r->unit);

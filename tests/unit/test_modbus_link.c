@@ -374,6 +374,17 @@ static void two_silent_units_do_not_suspect_each_other(void **state)
         assert_true(silence_us(b, 1 + i % 2) < 1000 * 2 * HASTY_MS);
 }
 
+static void a_sound_frame_of_somebody_else_makes_nobody_suspect(void **state)
+{
+    struct bench *b = *state;
+    (void)silence_us(b, 1);
+    atomic_store(&b->slave.say_unit, 9);
+    struct modbus_answer a = ask_hastily(b->link, 2, 0, 4);
+    assert_int_equal(a.quality, QUALITY_BAD_FRAME);
+    atomic_store(&b->slave.say_unit, 0);
+    assert_true(silence_us(b, 1) < 1000 * 2 * HASTY_MS);
+}
+
 /* The slave answers in order: what it took for the answer to the repeated question was the late one. */
 static void the_other_answer_to_a_repeated_question_is_heard_out(void **state)
 {
@@ -738,6 +749,7 @@ int main(void)
         ON(rtu, who_may_have_spoiled_anothers_answer_is_listened_for_longer_once),
         ON(rtu, who_is_in_time_after_all_is_not_called_late),
         ON(rtu, two_silent_units_do_not_suspect_each_other),
+        ON(rtu, a_sound_frame_of_somebody_else_makes_nobody_suspect),
         ON(rtu, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu_over_tcp, the_other_answer_to_a_repeated_question_is_heard_out),
         ON(rtu, a_lost_answer_is_listened_for_once),
