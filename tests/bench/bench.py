@@ -7,7 +7,7 @@ runs only parts or groups of that name. Prints a table, writes build/bench.json;
 
 `bench.py list` only says which parts and groups there are.
 
-Exit 0 when every figure reaches its target, 1 otherwise, 64 for a name that nothing has.
+Exit 0 when every figure reaches its target, 1 otherwise, 64 for a name that nothing has or a number that is none.
 """
 
 import os

@@ -24,6 +24,7 @@ sys.path[:0] = [os.path.join(_TESTS, folder) for folder in ("sim", "tools")]
 
 from broker import Broker  # noqa: E402
 from daemon import ROOT  # noqa: E402
+from environment import whole  # noqa: E402
 from peer_kinds import KINDS, Work  # noqa: E402
 from peer_ledger import Book, Verdict  # noqa: E402
 from proc import memory_kib  # noqa: E402
@@ -32,8 +33,8 @@ from table import in_folder, machine, processor_s, say, side_by_side  # noqa: E4
 from wire_line import WireLine, WireTcp  # noqa: E402
 from witness import now_ms  # noqa: E402
 
-RUNS = int(os.environ.get("PEER_RUNS", "5"))
-SECONDS = int(os.environ.get("PEER_SECONDS", "60"))
+RUNS = whole("PEER_RUNS", 5)
+SECONDS = whole("PEER_SECONDS", 60)
 WARM_UP = 15  # until each has started, connected and found its rhythm
 AFTER = 5  # for what is on its way when the window ends
 RESTART = 5  # after a kill, as Restart= and RestartSec= of a service would have it

@@ -122,7 +122,11 @@ def main(argv):
     if argv not in (["check"], ["write"]) and (len(argv) != 2 or argv[0] != "measured"):
         print(__doc__, file=sys.stderr)
         return 64
-    figures = figures_of(argv[1]) if argv[0] == "measured" else {}
+    try:
+        figures = figures_of(argv[1]) if argv[0] == "measured" else {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print("%s has no figures of `make bench` (%s)" % (argv[1], error), file=sys.stderr)
+        return 1
     with open(PAGE, encoding="utf-8") as file:
         lines = file.read().splitlines()
     out, wrong = work_out(lines, figures)

@@ -14,7 +14,9 @@ import tempfile
 import threading
 import time
 
-RUNS = int(os.environ.get("BENCH_RUNS", "5"))
+from environment import whole
+
+RUNS = whole("BENCH_RUNS", 5)
 LONG = os.environ.get("BENCH_LONG", "") not in ("", "0")
 
 

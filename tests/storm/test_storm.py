@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """A fleet on one broker that restarts: real gateways with their own waiting times."""
 
-import os
-
+from environment import whole
 from fleet import Fleet
 from ledger import Ledger
 from proc import wait_until
 
-GATEWAYS = int(os.environ.get("FG_GATEWAYS", "300"))
+GATEWAYS = whole("FG_GATEWAYS", 300)
 # What a restarting broker needs, and where attempts would crowd most if only the first were spread.
 AWAY_S = 3
 # In a thousand games by these rules (tests/bench/province.py) one second had more than a tenth of the attempts of 50 gateways
