@@ -302,12 +302,12 @@ test: deps ## all that a contributor runs: sets itself up, about 15 minutes on 2
 FUZZ_SECONDS ?= 60
 FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 
-$(B)/fuzz/%: tests/fuzz/%.c $(B)/libfieldgate.a
+$(B)/fuzz/%: tests/fuzz/%.c tests/fuzz/demand.h $(B)/libfieldgate.a
 	@mkdir -p $(@D)
 	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) $(ALL_LDFLAGS) -fsanitize=fuzzer -o $@ $< $(B)/libfieldgate.a $(LIBS)
 
 .PHONY: fuzz
-fuzz: ## libFuzzer on frames, profiles, configurations, commands and payloads, FUZZ_SECONDS=60 each
+fuzz: ## libFuzzer on frames, profiles, configurations, commands and payloads, FUZZ_SECONDS=60 each; FG_SEED=n
 	@tests/tools/install_packages.sh build fuzz
 	@$(MAKE) --no-print-directory -j$(JOBS) FLAVOR=fuzz CC=clang-14 fuzzers
 	@nice tests/fuzz/run.sh build/fuzz $(FUZZ_SECONDS) $(FUZZERS)

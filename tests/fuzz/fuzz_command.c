@@ -10,16 +10,11 @@
 
 #include "../../gateway/command.h"
 #include "../../gateway/json.h"
+#include "demand.h"
 
 enum { RETAINED = 1, FRESH = 2, TRUSTED = 4, LOCAL = 8, FEW = 16 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static int count(void *context, const char *name, struct err_note *note)
 {

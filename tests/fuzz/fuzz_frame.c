@@ -14,16 +14,11 @@
 #include "../../drivers/modbus_frame.h"
 #include "../../drivers/modbus_late.h"
 #include "../../drivers/modbus_trouble.h"
+#include "demand.h"
 
 #define HEAD 8
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static void decode_all(const uint8_t *bytes, size_t len, unsigned seed)
 {

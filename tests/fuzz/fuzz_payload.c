@@ -6,12 +6,12 @@
  * Input: a byte of circumstances, then the stored body as it is (RAW), a layout (LAYOUT), or readings of ten
  * bytes each, which are stored first; one may be minimum, mean and maximum of those before it.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../../gateway/aggregate.h"
 #include "../../gateway/json.h"
 #include "../../gateway/payload.h"
+#include "demand.h"
 
 enum {
     RAW = 1,
@@ -34,12 +34,6 @@ static const int64_t TS_MS = 1795230245000, SPAN_MS = 300000;
 static const char BOOT[] = "0123456789abcdef0123456789abcdef";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void demand(bool holds)
-{
-    if (!holds)
-        abort();
-}
 
 static struct reading reading_from(const uint8_t *bytes)
 {

@@ -14,6 +14,7 @@
 
 #include "../../gateway/config.h"
 #include "../../gateway/config_profile.h"
+#include "demand.h"
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,8 +33,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     (void)argc;
     (void)argv;
     snprintf(folder, sizeof folder, "/tmp/fieldgate-fuzz-XXXXXX");
-    if (!mkdtemp(folder))
-        abort();
+    demand(mkdtemp(folder));
     snprintf(profile_path, sizeof profile_path, "%s/fuzzed.yaml", folder);
     snprintf(config_path, sizeof config_path, "%s/fieldgate.conf", folder);
     return atexit(remove_folder);
@@ -42,8 +42,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 static void write_file(const char *path, const void *data, size_t size)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || write(fd, data, size) != (ssize_t)size)
-        abort();
+    demand(fd >= 0 && write(fd, data, size) == (ssize_t)size);
     close(fd);
 }
 
@@ -61,8 +60,8 @@ static void read_profile(void)
     struct config_source source = {0};
     struct config_problems problems = {0};
     int err = config_profile_read(folders, "fuzzed", &profile, &source, &problems);
-    if ((err == 0) != (profile != NULL) || (err == 0 && problems.errors > 0))
-        abort();
+    demand((err == 0) == (profile != NULL));
+    demand(err < 0 || problems.errors == 0);
     print(&problems);
     config_profile_free(profile);
     free(source.name);
@@ -88,8 +87,8 @@ static struct config *read_config(void)
     struct config_problems problems = {0};
     struct config *config = NULL;
     int err = config_load(&options, &config, &problems);
-    if ((err == 0) != (config != NULL) || (err == 0 && problems.errors > 0))
-        abort();
+    demand((err == 0) == (config != NULL));
+    demand(err < 0 || problems.errors == 0);
     print(&problems);
     config_problems_free(&problems);
     return config;
@@ -111,8 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (buf_ok(&shown)) {
         write_file(config_path, shown.data, shown.len);
         config = read_config();
-        if (!config)
-            abort(); /* what show prints can be loaded again */
+        demand(config); /* what show prints can be loaded again */
         config_free(config);
     }
     buf_fini(&shown);

@@ -1,21 +1,39 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# Runs fuzzers: run.sh BUILD SECONDS NAME.. Seeds come from the golden files; a finding is kept in BUILD and fails.
+# Runs fuzzers: run.sh BUILD SECONDS NAME.. Seeds come from the golden files; a finding is kept in BUILD and fails,
+# when all have run. With FG_SEED they take the same way from the same corpus, as far as they come; else a new one.
 set -eu
 build=$1 seconds=$2
 shift 2
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 /usr/bin/python3 "$tree/tests/fuzz/seeds.py" "$tree" "$build/seeds"
+
+# run NAME: the log is long and says little unless something was found.
+run() {
+    mkdir -p "$build/corpus/$1"
+    "$build/fuzz/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+        -seed="${FG_SEED:-0}" -artifact_prefix="$build/$1-" -print_final_stats=1 \
+        "$build/corpus/$1" "$build/seeds/$1" >"$build/$1.log" 2>&1
+}
+
+# tell NAME: what was found, also when the log is all that is left of this machine.
+tell() {
+    grep -aE "^(DEMAND|SUMMARY)|runtime error:|ERROR:|^Base64:" "$build/$1.log" | cut -c 1-2000 >&2 || :
+    if kept=$(grep -ao "Test unit written to .*" "$build/$1.log"); then
+        echo "$1 found something; it is shown again by: $build/fuzz/$1 ${kept#Test unit written to }" >&2
+    else
+        tail -n 5 "$build/$1.log" >&2
+        echo "$1 could not run: $build/$1.log" >&2
+    fi
+}
+
+found=
 for name in "$@"; do
     echo "== $name, $seconds s"
-    mkdir -p "$build/corpus/$name"
-    # The log is long and says little unless something was found.
-    if ! "$build/fuzz/$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
-        -artifact_prefix="$build/$name-" -print_final_stats=1 \
-        "$build/corpus/$name" "$build/seeds/$name" >"$build/$name.log" 2>&1; then
-        tail -n 60 "$build/$name.log" >&2
-        echo "$name found something; run $build/fuzz/$name with the file that it names above" >&2
-        exit 1
-    fi
-    grep -E "stat::number_of_executed_units|stat::new_units_added" "$build/$name.log"
+    run "$name" || found="$found $name"
+    grep -aE "stat::number_of_executed_units|stat::new_units_added" "$build/$name.log" || :
 done
+for name in $found; do
+    tell "$name"
+done
+[ -z "$found" ]

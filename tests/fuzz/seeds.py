@@ -32,6 +32,7 @@ SUMMED = b"".join(bytes([quality, kind]) + number.to_bytes(8, "little") for qual
     (0, 3, 231), (0, 3, 236), (2, 3, 0), (0, 2, 0)))
 PAYLOADS = [b"\x20" + SUMMED, b"\xf0" + SUMMED, b"\xb8" + SUMMED[30:], b'\x21[{"min":1,"mean":1.5,"max":2,"n":2},{"n":0,"bad":1}]',
             b'\x01[1,true,null,["out_of_range",9.9]]', b'\x19["no_reply",{}]', b'\x05[1e-3,-4]', b"\x08" + bytes(range(80)),
+            b'\x01[1,"\\ud83d",2]', b'\x05["\\u0000"]',  # what JSON's grammar allows, and parsers refuse
             b'\x02{"models":{"m":{"points":[{"name":"a","type":"number"}]}},"devices":[{"name":"d","model":"m"}]}']
 
 
