@@ -50,6 +50,13 @@ def test_a_failure_is_shown_and_the_rest_still_runs(lanes):
     assert "make bad FAILED" in said and "something broke" in said and said.count("make good passed") == 2
 
 
+def test_how_a_failure_ended_is_the_last_word(lanes):
+    one = lanes("bad; good", "good")
+    said = one.communicate(timeout=30)[0]
+    assert "something broke" in said[said.index("3 targets, 1 failed"):]
+    assert "all is well" not in said[said.index("3 targets, 1 failed"):]
+
+
 def test_what_was_skipped_is_said_at_the_end_and_is_no_failure(lanes):
     one = lanes("gaps; good")
     said = one.communicate(timeout=30)[0]

@@ -6,7 +6,8 @@ A lane is one argument: make's own words of one target after the other, with sem
 ("FLAVOR=asan faults; month DAYS=5"). Each target's output goes into FOLDER, in a file named after it; told here are its
 begin, its end with the last lines, and more of them when it failed. A failure does not keep the others from running.
 
-What tests the targets have skipped, and why, is said once more at the end.
+What tests the targets have skipped, and why, is said once more at the end, and after all else how each failure ended:
+often the end of a long output is all that is kept of it.
 
 Exit code 0 when all passed, 1 when one failed, 130 when interrupted (SIGINT, SIGTERM, SIGHUP): then every target has
 been interrupted too, and killed if that did not end it.
@@ -20,7 +21,7 @@ import sys
 import threading
 import time
 
-TOLD, TOLD_OF_A_FAILURE = 3, 60
+TOLD, TOLD_OF_A_FAILURE, TOLD_AGAIN = 3, 60, 15
 GRACE_S = 20
 
 
@@ -88,9 +89,20 @@ class Lanes:
 
     def _tell(self, number, words, path, seconds, code):
         self._say(number, "make %s %s after %.0f s" % (" ".join(words), "FAILED" if code else "passed", seconds))
+        self._print_last(path, TOLD_OF_A_FAILURE if code else TOLD)
+
+    @staticmethod
+    def _print_last(path, count):
         with open(path, encoding="utf-8", errors="replace") as log:
-            for line in log.read().splitlines()[-(TOLD_OF_A_FAILURE if code else TOLD):]:
+            for line in log.read().splitlines()[-count:]:
                 print("    " + line, flush=True)
+
+    def tell_failures(self):
+        """How each of them ended."""
+        for words, _, code in self.done:
+            if code:
+                print("== make %s, which failed, ended so:" % " ".join(words), flush=True)
+                self._print_last(self._log(words), TOLD_AGAIN)
 
     def skipped(self):
         """What the targets left out: their lines about it, see skips.py and run_units.sh."""
@@ -141,7 +153,8 @@ def main():
         print("  make %s: %s" % (" ".join(words), line))
     failed = sum(code != 0 for _, _, code in lanes.done)
     print("== %d targets, %d failed; %.0f s side by side, %.0f s one after the other"
-          % (len(lanes.done), failed, time.monotonic() - begin, sum(seconds for _, seconds, _ in lanes.done)))
+          % (len(lanes.done), failed, time.monotonic() - begin, sum(seconds for _, seconds, _ in lanes.done)), flush=True)
+    lanes.tell_failures()
     return 1 if failed else 0
 
 
