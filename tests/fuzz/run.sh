@@ -1,18 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Runs fuzzers: run.sh BUILD SECONDS NAME.. Seeds come from the golden files; a finding is kept in BUILD and fails,
-# when all have run. With FG_SEED they take the same way from the same corpus, as far as they come; else a new one.
+# when all have run. With FG_SEED they take the same way from the same corpus, as far as they come in their time; else a
+# new one.
 set -eu
 build=$1 seconds=$2
 shift 2
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 /usr/bin/python3 "$tree/tests/fuzz/seeds.py" "$tree" "$build/seeds"
 
+# The same way needs the same addresses, and a corpus that is not read again by the clock.
+same=
+if [ -n "${FG_SEED:-}" ] && setarch -R true 2>/dev/null; then same="setarch -R"; fi
+
 # run NAME: the log is long and says little unless something was found.
 run() {
     mkdir -p "$build/corpus/$1"
-    "$build/fuzz/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
-        -seed="${FG_SEED:-0}" -artifact_prefix="$build/$1-" -print_final_stats=1 \
+    $same "$build/fuzz/$1" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=1024 -max_len=16384 \
+        -seed="${FG_SEED:-0}" -reload=0 -artifact_prefix="$build/$1-" -print_final_stats=1 \
         "$build/corpus/$1" "$build/seeds/$1" >"$build/$1.log" 2>&1
 }
 
