@@ -19,7 +19,7 @@ import yaml
 
 from daemon import ROOT, default_binary
 from models import npk_probe
-from proc import free_port
+from proc import free_port, wait_until
 from readme import first_minutes
 
 PROFILES = os.path.join(ROOT, "config", "profiles")
@@ -76,16 +76,17 @@ class Terminal:
             left = deadline - time.monotonic()
             assert left > 0, "no %r in %r" % (text, self.seen[self._read:])
             if select.select([self.fd], [], [], left)[0]:
-                self._take()
+                assert self._take(), "it ended: %r" % self.seen
         self._read = self.seen.index(text, self._read) + len(text)
 
     def _take(self):
+        """False when all that was said is taken in, and nobody is there who could say more."""
         try:
             data = os.read(self.fd, 4096)
         except OSError:
-            data = b""
-        assert data, "it ended: %r" % self.seen
+            return False
         self.seen += data.decode("utf-8", "replace")
+        return bool(data)
 
     def type(self, text):
         os.write(self.fd, text.encode())
@@ -98,19 +99,22 @@ class Terminal:
         return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
 
     def end(self, seconds=30):
-        """The exit code; whatever is still said is taken in."""
+        """The exit code; whatever is still said is taken in, and only then the code: a last word may come between."""
         deadline = time.monotonic() + seconds
-        while self.code is None:
-            try:
-                if select.select([self.fd], [], [], 0.05)[0]:
-                    self._take()
-            except AssertionError:
-                pass
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.code = os.waitstatus_to_exitcode(status)
-            assert time.monotonic() < deadline, self.seen
+        more = True
+        while more:
+            left = deadline - time.monotonic()
+            assert left > 0, self.seen
+            if select.select([self.fd], [], [], left)[0]:
+                more = self._take()
+        wait_until(self._has_ended, 10, "the end of the command")
         return self.code
+
+    def _has_ended(self):
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if pid:
+            self.code = os.waitstatus_to_exitcode(status)
+        return pid
 
     def close(self):
         if self.code is None:

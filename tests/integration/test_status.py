@@ -60,12 +60,13 @@ class Page:
         return subprocess.run(self.argv(*options), capture_output=True, text=True, timeout=20, check=False).stdout
 
     def on_terminal(self, rows=24, columns=80, **env):
-        """What reaches a terminal of this size."""
+        """What reaches a terminal that has this size from its beginning."""
         self.write()
-        child, end = pty.fork()
-        if child == 0:
-            os.execve(self.argv()[0], self.argv(), {**os.environ, "TERM": "xterm", **env})
-        fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        end, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        child = subprocess.Popen(self.argv(), stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+                                 env={**os.environ, "TERM": "xterm", **env})
+        os.close(theirs)
         text = b""
         while select.select([end], [], [], 10)[0]:
             try:
@@ -76,7 +77,7 @@ class Page:
                 break
             text += piece
         os.close(end)
-        os.waitpid(child, 0)
+        child.wait(10)
         return text.decode()
 
 
