@@ -97,8 +97,8 @@ bool sample_correct_extra(const char *extra, size_t len, const char *boot_id, in
 /* Walks the elements of a stored body without unpacking it. Start with *cursor at the '[' of the text; later
  * the cursor rests on the ',' or ']' behind the element, so a text that begins with one of these must not be
  * walked. Yields each element as a slice; false at the end, or where the text is not such an array. At the
- * end of a well-formed array, and only there, *cursor == end. Safe on any bytes; slices are ASCII and JSON
- * that every parser takes. */
+ * end of a well-formed array, and only there, *cursor == end. Safe on any bytes; slices are ASCII and valid
+ * JSON, without the escapes that parsers refuse. */
 struct sample_element {
     const char *text;
     size_t len;
