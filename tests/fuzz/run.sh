@@ -7,11 +7,26 @@ set -eu
 build=$1 seconds=$2
 shift 2
 tree=$(cd "$(dirname "$0")/../.." && pwd)
+
+# whole VARIABLE TEXT: libFuzzer takes what is no number for "for ever", or ends in the middle of its work.
+whole() {
+    case $2 in
+    *[!0-9]* | 0* | "") echo "$1=$2: write a whole number, 1 or more" >&2; exit 64 ;;
+    esac
+}
+whole FUZZ_SECONDS "$seconds"
+[ -z "${FG_SEED:-}" ] || whole FG_SEED "$FG_SEED"
 /usr/bin/python3 "$tree/tests/fuzz/seeds.py" "$tree" "$build/seeds"
 
 # The same way needs the same addresses, and a corpus that is not read again by the clock.
 same=
-if [ -n "${FG_SEED:-}" ] && setarch -R true 2>/dev/null; then same="setarch -R"; fi
+if [ -n "${FG_SEED:-}" ]; then
+    if setarch -R true 2>/dev/null; then
+        same="setarch -R"
+    else
+        echo "addresses cannot be fixed here (setarch -R): FG_SEED leads by these inputs only for a while" >&2
+    fi
+fi
 
 # run NAME: the log is long and says little unless something was found.
 run() {
